@@ -24,7 +24,7 @@ class Stream(StrEnum):
     DOWNSTREAM = "downstream"
 
 
-class Attribute(Data):
+class Attribute(Data, frozen=True, kw_only=True):
     """One number of a fault kind. `unit` is ms, us, bytes or KB/s (1 KB = 1000 bytes)."""
 
     unit: str
@@ -33,7 +33,7 @@ class Attribute(Data):
     about: str = ""
 
 
-class FaultKind(Data):
+class FaultKind(Data, frozen=True, kw_only=True):
     """A kind of fault. `standard` kinds are toxics that a Toxiproxy 2.12 server knows too."""
 
     name: str
@@ -120,7 +120,11 @@ FAULT_KINDS: dict[str, FaultKind] = {
     )
 }
 
-_STATUSES = {Effect.CUT: frozenset({502, 503, 504}), Effect.SLOW: frozenset({503, 504}), Effect.NOTHING: frozenset[int]()}
+_STATUSES = {
+    Effect.CUT: frozenset({502, 503, 504}),
+    Effect.SLOW: frozenset({503, 504}),
+    Effect.NOTHING: frozenset[int](),
+}
 
 
 def allowed_statuses(kind: str, *, on_nats: bool = False) -> frozenset[int]:
@@ -129,7 +133,7 @@ def allowed_statuses(kind: str, *, on_nats: bool = False) -> frozenset[int]:
     return statuses | frozenset({503, 504}) if on_nats else statuses
 
 
-class FaultSpec(Data):
+class FaultSpec(Data, frozen=True, kw_only=True):
     """An intention on links, with its own repair. Times are milliseconds from the start of the timeline.
 
     `links` are names after resolution. `attributes` are those of the kind, as integers in their units.

@@ -37,7 +37,7 @@ def parse_link_name(name: str) -> tuple[str, str]:
     return caller.strip(), callee.strip()
 
 
-class Link(Data):
+class Link(Data, frozen=True, kw_only=True):
     """One edge. `listen` and `upstream` are `host:port`, or None where bring-up decides (port 0 on loopback)."""
 
     name: str

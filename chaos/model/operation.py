@@ -27,7 +27,7 @@ class EffectState(StrEnum):
     READ = "read"  # the operation writes nothing
 
 
-class Answer(Data):
+class Answer(Data, frozen=True, kw_only=True):
     """The answer as received. `dependency`, `code`, `detail` come from problem details (RFC 9457) where there are any.
 
     `layer` says who produced an error: `system` (an answer of the system) or `driver` (connect refused, reset, timed out at the
@@ -45,7 +45,7 @@ class Answer(Data):
     degraded: bool = False
 
 
-class Unmet(Data):
+class Unmet(Data, frozen=True, kw_only=True):
     """A declaration of the workload's content that an ok answer did not meet. `seen` is at most 200 characters."""
 
     check: str
@@ -53,7 +53,7 @@ class Unmet(Data):
     seen: str
 
 
-class Operation(Data):
+class Operation(Data, frozen=True, kw_only=True):
     """One unit of workload. Times are CLOCK_MONOTONIC nanoseconds; `end_ns` is 0 when no answer came within the wait.
 
     `accepted_ns` is when a PubAck or 202 came (asynchronous work), else 0. `route` holds the links this operation may use.

@@ -1,0 +1,214 @@
+"""Events: the rows of a run's journal. The first is `RunStarted`, the last on every path is `RunEnded`.
+
+All `*_ns` are CLOCK_MONOTONIC nanoseconds unless the name says wall. Each class is tagged by its name in the field `event`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from chaos.model.plan import Plan
+
+__all__ = [
+    "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "ClockSample", "Event", "EvidenceLost", "FaultArmed", "FaultEnded", "FaultStarted", "HealChecked",
+    "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished", "ProcessExited",
+    "ProcessStarted", "Progress", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
+]  # fmt: skip
+
+JOURNAL_FORMAT = 1
+
+
+class PhaseName(StrEnum):
+    """Phases of a run, in order. An operation belongs to the phase of its intended start."""
+
+    PREFLIGHT = "preflight"
+    BRING_UP = "bring-up"
+    BASELINE = "baseline"
+    FAULTS = "faults"
+    HEAL = "heal"
+    RECOVERY = "recovery"
+    QUIESCENCE = "quiescence"
+    STOP = "stop"
+    JUDGE = "judge"
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", omit_defaults=True):
+    """Base of all events."""
+
+    t_ns: int
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag=True):
+    """First record: format, run, the whole plan, and the versions of everything. `wall_ns` is Unix time."""
+
+    format: int
+    run_id: str
+    wall_ns: int
+    plan: Plan
+    versions: dict[str, str]
+
+
+class ClockSample(Event, frozen=True, kw_only=True, tag=True):
+    """Paired reading of both clocks."""
+
+    wall_ns: int
+
+
+class PhaseStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A phase began; it ends where the next one begins."""
+
+    phase: PhaseName
+
+
+class ProcessStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A child of the run is up. `log` is relative to the run's folder."""
+
+    name: str
+    pid: int
+    log: str = ""
+
+
+class ProcessExited(Event, frozen=True, kw_only=True, tag=True):
+    """A child ended; negative codes are signals. `expected` when we ended it."""
+
+    name: str
+    code: int
+    expected: bool
+
+
+class LinkUp(Event, frozen=True, kw_only=True, tag=True):
+    """A link's listener is up."""
+
+    link: str
+    listen: str
+    upstream: str
+
+
+class BaselineJudged(Event, frozen=True, kw_only=True, tag=True):
+    """The end of the baseline: whether it was steady, and why not. `medians_ms` and `p99s_ms` per workload."""
+
+    steady: bool
+    reason: str
+    operations: int
+    medians_ms: dict[str, float] = {}
+    p99s_ms: dict[str, float] = {}
+
+
+class FaultArmed(Event, frozen=True, kw_only=True, tag=True):
+    """A fault was scheduled in the proxy."""
+
+    fault: str
+    link: str
+    start_ns: int
+    end_ns: int
+
+
+class FaultStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A fault really began at `t_ns` (the proxy's record)."""
+
+    fault: str
+    link: str
+
+
+class FaultEnded(Event, frozen=True, kw_only=True, tag=True):
+    """A fault really ended at `t_ns`. `how`: ended, healed, lease, hard-end, replaced, proxy-gone."""
+
+    fault: str
+    link: str
+    how: str
+
+
+class RefusalProbed(Event, frozen=True, kw_only=True, tag=True):
+    """A connect probe of ours on a refusing link: refused, accepted, or timeout."""
+
+    fault: str
+    link: str
+    result: str
+
+
+class HealChecked(Event, frozen=True, kw_only=True, tag=True):
+    """Read-back after healing. `remaining` holds `fault on link` texts; `error` when it could not be read."""
+
+    remaining: tuple[str, ...] = ()
+    error: str | None = None
+
+
+class LoadCounted(Event, frozen=True, kw_only=True, tag=True):
+    """What the driver started and what it could not, per workload and phase, since the run's start of that phase."""
+
+    workload: str
+    phase: PhaseName
+    started: int
+    dropped: int
+    late: int
+
+
+class LoopLagged(Event, frozen=True, kw_only=True, tag=True):
+    """The driver's loop did not run between `start_ns` and `end_ns` (beyond its tick)."""
+
+    start_ns: int
+    end_ns: int
+
+
+class ProbesFinished(Event, frozen=True, kw_only=True, tag=True):
+    """Recovery probes of a workload ended: k in a row were right and quick, or the time was over."""
+
+    workload: str
+    passed: bool
+    in_a_row: int
+    sent: int
+
+
+class EvidenceLost(Event, frozen=True, kw_only=True, tag=True):
+    """Evidence that was dropped or cannot be had; what depends on it is UNKNOWN."""
+
+    what: str
+    count: int
+
+
+class Interrupted(Event, frozen=True, kw_only=True, tag=True):
+    """A signal ended the run early; it was healed, and what is there is judged."""
+
+    signal: str
+
+
+class Note(Event, frozen=True, kw_only=True, tag=True):
+    """A remark a reader should see."""
+
+    text: str
+
+
+class Progress(Event, frozen=True, kw_only=True, tag=True):
+    """For the live view only, never stored: operations so far, outcomes and active faults."""
+
+    per_s: float
+    ok: int
+    errors: int
+    unanswered: int
+    in_flight: int
+    active: tuple[str, ...] = ()
+
+
+class SegmentClosed(Event, frozen=True, kw_only=True, tag=True):
+    """A segment file beside the journal is complete: its kind (operations, wire), records and bytes."""
+
+    name: str
+    kind: str
+    records: int
+    nbytes: int
+
+
+class RunEnded(Event, frozen=True, kw_only=True, tag=True):
+    """Terminal event. `how`: complete, interrupted, failed. `error` is a line for a person."""
+
+    how: str
+    error: str | None = None
+
+
+AnyEvent = (
+    RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | LinkUp | BaselineJudged | FaultArmed | FaultStarted
+    | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | EvidenceLost | Interrupted | Note
+    | Progress | SegmentClosed | RunEnded
+)  # fmt: skip

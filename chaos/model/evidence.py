@@ -1,0 +1,76 @@
+"""Evidence: everything oracles may look at, assembled from a journal. Oracles see nothing else."""
+
+from __future__ import annotations
+
+from chaos.model.base import Data
+from chaos.model.event import (
+    BaselineJudged,
+    EvidenceLost,
+    HealChecked,
+    LoadCounted,
+    LoopLagged,
+    PhaseName,
+    ProbesFinished,
+    ProcessExited,
+    RefusalProbed,
+)
+from chaos.model.operation import Operation
+from chaos.model.plan import Plan
+from chaos.model.wire_record import WireRecord
+
+__all__ = ["Evidence", "FaultInterval", "PhaseSpan"]
+
+
+class PhaseSpan(Data, frozen=True, kw_only=True):
+    """A phase with its bounds; `end_ns` is that of the next phase, or of the run."""
+
+    phase: PhaseName
+    start_ns: int
+    end_ns: int
+
+
+class FaultInterval(Data, frozen=True, kw_only=True):
+    """What really happened with a fault on a link. None where it never began or was never seen to end."""
+
+    fault: str
+    link: str
+    onset_ns: int | None
+    heal_ns: int | None
+    planned_start_ns: int
+    planned_end_ns: int
+    how: str = ""
+
+
+class Evidence(Data, frozen=True, kw_only=True):
+    """A run as far as it is known. `end_how` is that of the terminal event, or `cut off` without one.
+
+    `clock_stepped_ms` is the largest change of wall minus monotonic during the run.
+    """
+
+    run_id: str
+    plan: Plan
+    operations: tuple[Operation, ...] = ()
+    wire: tuple[WireRecord, ...] = ()
+    phases: tuple[PhaseSpan, ...] = ()
+    faults: tuple[FaultInterval, ...] = ()
+    baseline: BaselineJudged | None = None
+    refusals: tuple[RefusalProbed, ...] = ()
+    heals: tuple[HealChecked, ...] = ()
+    loads: tuple[LoadCounted, ...] = ()
+    lags: tuple[LoopLagged, ...] = ()
+    probes: tuple[ProbesFinished, ...] = ()
+    exits: tuple[ProcessExited, ...] = ()
+    lost: tuple[EvidenceLost, ...] = ()
+    notes: tuple[str, ...] = ()
+    interrupted_by: str | None = None
+    end_how: str = "complete"
+    end_error: str | None = None
+    clock_stepped_ms: float = 0.0
+
+    def phase(self, name: PhaseName) -> PhaseSpan | None:
+        """The span of that phase, or None when the run never got there."""
+        return next((span for span in self.phases if span.phase is name), None)
+
+    def phase_of(self, t_ns: int) -> PhaseName | None:
+        """The phase that holds that moment."""
+        return next((span.phase for span in self.phases if span.start_ns <= t_ns < span.end_ns), None)

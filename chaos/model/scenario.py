@@ -1,0 +1,105 @@
+"""A scenario: system, links, workloads, timeline, expectations and seed. Data, no code."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from chaos.model.base import Data
+from chaos.model.fault import FaultSpec
+from chaos.model.link import Link
+from chaos.model.settings import PhaseLimits, Settings
+
+__all__ = ["Arrivals", "Baseline", "Expectations", "LinkMap", "Recovery", "Scenario", "Timeline", "WorkloadSpec"]
+
+
+class Arrivals(StrEnum):
+    """Arrival process of an open-loop workload: exponential gaps, or equal ones."""
+
+    POISSON = "poisson"
+    CONSTANT = "constant"
+
+
+class LinkMap(Data, frozen=True, kw_only=True):
+    """Which edges exist, in order. `name` is the map's file stem."""
+
+    name: str
+    links: tuple[Link, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all links, in order."""
+        return tuple(link.name for link in self.links)
+
+
+class WorkloadSpec(Data, frozen=True, kw_only=True):
+    """A workload of a scenario. `bound` is the most operations in flight: a start beyond it is dropped and counted.
+
+    `operations` maps operation names to weights; empty means those of the kind. `deadline_ms` overrides the synchronous operations'
+    D, `completion_ms` that of the asynchronous ones.
+    """
+
+    name: str
+    kind: str
+    rate_per_s: float
+    arrivals: Arrivals = Arrivals.POISSON
+    bound: int = 32
+    deadline_ms: float | None = None
+    completion_ms: float | None = None
+    operations: dict[str, int] = {}
+
+
+class Baseline(Data, frozen=True, kw_only=True):
+    """Steady state: two consecutive windows that hold enough operations, answer ok and keep their medians, within a time."""
+
+    window_ms: float = 5000.0
+    min_operations: int = 100
+    min_per_workload: int = 10
+    within_ms: float = 60_000.0
+
+
+class Recovery(Data, frozen=True, kw_only=True):
+    """After healing: k probes in a row per workload must be right and quick within T."""
+
+    within_ms: float = 10_000.0
+    probes: int = 5
+
+
+class Timeline(Data, frozen=True, kw_only=True):
+    """Faults on one clock that starts when the baseline is steady."""
+
+    faults: tuple[FaultSpec, ...]
+    baseline: Baseline = Baseline()
+    recovery: Recovery = Recovery()
+
+    @property
+    def end_ms(self) -> float:
+        """Planned end of the last fault."""
+        return max((fault.end_ms for fault in self.faults), default=0.0)
+
+
+class Expectations(Data, frozen=True, kw_only=True):
+    """Which oracles are asked (all by default), their settings, and what is declared per operation or phase.
+
+    `statuses` allows further error statuses per operation name; `phases` holds limits for baseline, faults and recovery.
+    """
+
+    oracles: tuple[str, ...] | None = None
+    settings: Settings = Settings()
+    statuses: dict[str, tuple[int, ...]] = {}
+    phases: dict[str, PhaseLimits] = {}
+
+
+class Scenario(Data, frozen=True, kw_only=True):
+    """One drill. `sha256` is the hex digest of the file's bytes, `source` its path as given."""
+
+    name: str
+    about: str = ""
+    system: str = "reference"
+    links: LinkMap
+    workloads: tuple[WorkloadSpec, ...]
+    timeline: Timeline
+    expect: Expectations = Expectations()
+    seed: int = 0
+    allow_hosts: tuple[str, ...] = ()
+    source: str = ""
+    sha256: str = ""
