@@ -44,7 +44,8 @@ class FaultInterval(Data, frozen=True, kw_only=True):
 class Evidence(Data, frozen=True, kw_only=True):
     """A run as far as it is known. `end_how` is that of the terminal event, or `cut off` without one.
 
-    `clock_stepped_ms` is the largest change of wall minus monotonic during the run.
+    `clock_stepped_ms` is the largest change of wall minus monotonic during the run. `start_ns` and `start_wall_ns` are the first
+    record's two clocks, `end_ns` is the last moment the record knows of, `versions` those of the tool and its parts.
     """
 
     run_id: str
@@ -66,6 +67,10 @@ class Evidence(Data, frozen=True, kw_only=True):
     end_how: str = "complete"
     end_error: str | None = None
     clock_stepped_ms: float = 0.0
+    start_ns: int = 0
+    start_wall_ns: int = 0
+    end_ns: int = 0
+    versions: dict[str, str] = {}
 
     def phase(self, name: PhaseName) -> PhaseSpan | None:
         """The span of that phase, or None when the run never got there."""
