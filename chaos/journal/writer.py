@@ -1,0 +1,133 @@
+"""The writer of a run's record: one line per event in `journal.jsonl`, batches of operations and wire records beside it.
+
+Every call returns after the operating system has the bytes; none waits for the disk, so the conductor's loop may call it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from chaos.errors import JournalError
+from chaos.journal.append import AppendOnly
+from chaos.journal.names import JOURNAL_FILE, OPERATIONS_FILE, WIRE_FILE
+from chaos.journal.redaction import RedactBytes, RedactText, redact_batch, redact_record
+from chaos.journal.segment import SegmentWriter, count_records
+from chaos.model.event import AnyEvent, Event, Progress, RunEnded, RunStarted
+from chaos.model.operation import Operation
+
+__all__ = ["Journal", "open_journal"]
+
+_WIRE_KIND_AT = 1  # index of `kind` in a WireRecord: a word of the format
+
+
+class Journal:
+    """An open journal. The first event must be `RunStarted`; after `RunEnded` nothing more is taken."""
+
+    def __init__(self, folder: Path, redact_text: RedactText | None, redact_bytes: RedactBytes | None) -> None:
+        """Use `open_journal`. Raises JournalError if a run was recorded in this folder before."""
+        self.folder = folder
+        self.started = False
+        self.ended = False
+        self._redact_text = redact_text
+        self._redact_bytes = redact_bytes
+        self._decoder = msgspec.json.Decoder(AnyEvent)
+        self._events = AppendOnly(folder / JOURNAL_FILE)
+        self._operations = SegmentWriter(folder / OPERATIONS_FILE, "operations")
+        self._wire = SegmentWriter(folder / WIRE_FILE, "wire")
+
+    def __repr__(self) -> str:
+        state = "ended" if self.ended else "open" if self.started else "new"
+        records = f"{self._operations.records} operations, {self._wire.records} wire records"
+        return f"<Journal {self.folder.name} {state}, {self._events.nbytes} bytes, {records}>"
+
+    def write(self, event: Event) -> None:
+        """Append one event. `Progress` is for the live view and is not stored; `RunEnded` closes the segments first.
+
+        Raises JournalError when the record is over, begins with something else than `RunStarted`, or cannot be written.
+        """
+        if isinstance(event, Progress):
+            return
+        self._admit(event)
+        if isinstance(event, RunEnded):
+            for segment in (self._operations, self._wire):
+                self._append(segment.closed(event.t_ns))
+            self.ended = True
+        self._append(event)
+
+    def operations(self, batch: Sequence[Operation]) -> None:
+        """Append a batch of operations. Raises JournalError when the record is over or cannot be written."""
+        self._admit(None)
+        redact = self._redact_text
+        clean = batch if redact is None else [redact_record(one, redact) for one in batch]
+        self._operations.append(msgspec.msgpack.encode(clean))
+
+    def wire(self, payload: bytes) -> None:
+        """Append a batch of wire records as the proxy encoded it: one msgpack array. Raises JournalError like `operations`."""
+        self._admit(None)
+        count_records(payload)
+        self._wire.append(self._redacted(payload))
+
+    def end(self, how: str, error: str | None = None) -> None:
+        """Write the terminal event, now, unless it is there already: `complete`, `interrupted` or `failed`."""
+        if not self.ended:
+            self.write(RunEnded(t_ns=time.monotonic_ns(), how=how, error=error))
+
+    def _admit(self, event: Event | None) -> None:
+        if self.ended:
+            raise JournalError(f"{self.folder}: the record of this run is closed; write before RunEnded")
+        if isinstance(event, RunStarted) == self.started and event is not None and not isinstance(event, RunEnded):
+            raise JournalError(f"{self.folder}: a record begins with RunStarted, once; got {type(event).__name__}")
+
+    def _append(self, event: Event) -> None:
+        clean = event if self._redact_text is None else redact_record(event, self._redact_text)
+        line = msgspec.json.encode(clean)
+        try:
+            # What cannot be read back was never recorded: nan and infinity, for one, have no JSON.
+            self._decoder.decode(line)
+        except msgspec.DecodeError as error:
+            raise JournalError(f"{self.folder}: {type(event).__name__} cannot be stored: {error}") from error
+        self._events.append(line + b"\n")
+        self.started = True
+
+    def _redacted(self, payload: bytes) -> bytes:
+        if self._redact_text is None or (self._redact_bytes is not None and self._redact_bytes(payload) == payload):
+            return payload
+        try:
+            return redact_batch(payload, self._redact_text, keep=_WIRE_KIND_AT)
+        except (msgspec.DecodeError, TypeError) as error:
+            raise JournalError(f"{self.folder}: a wire batch cannot be read, so it is not stored: {error}") from error
+
+    def _close(self) -> None:
+        for file in (self._operations, self._wire, self._events):
+            file.close()
+
+
+@contextlib.contextmanager
+def open_journal(
+    folder: Path, *, redact_text: RedactText | None = None, redact_bytes: RedactBytes | None = None
+) -> Iterator[Journal]:
+    """Record a run in this folder (made if need be). On every path out, the last record is `RunEnded`.
+
+    Every string of every record goes through `redact_text`. `redact_bytes` only spares work: a wire batch that it leaves as it is
+    holds no secret and is stored as it came. Raises JournalError if the folder holds a record already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    journal = Journal(folder, redact_text, redact_bytes)
+    try:
+        yield journal
+    except BaseException as error:
+        # The terminal event is an invariant of the file; the error itself goes on, also when the disk takes no more.
+        interrupted = isinstance(error, asyncio.CancelledError | KeyboardInterrupt)
+        with contextlib.suppress(JournalError):
+            journal.end("interrupted" if interrupted else "failed", f"{type(error).__name__}: {error}".rstrip(": "))
+        raise
+    else:
+        journal.end("failed", "the run was left before it ended")
+    finally:
+        journal._close()  # noqa: SLF001 (the file's lifetime is this block)
