@@ -1,0 +1,240 @@
+"""One proxied connection: two endpoints, two pipes, and the ways it can end.
+
+A half-close is passed on, an RST is passed on as an RST, and each accepted connection is dialled on its own, with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from chaos.proxy.draws import stage_rng
+from chaos.proxy.pipe import Pipe
+from chaos.proxy.stage import End
+
+if TYPE_CHECKING:
+    from chaos.proxy.proxy import Proxy
+    from chaos.proxy.toxic import Toxic
+
+__all__ = ["Connection"]
+
+READ_BYTES = 64 * 1024
+# A closed connection may still have bytes for a peer that does not read; after this they are dropped.
+LINGER_NS = 5_000_000_000
+_LINGER_0 = struct.pack("ii", 1, 0)
+
+
+class Endpoint(asyncio.Protocol):
+    """One side: `outward` carries what it sends to the other side, `inward` what the other side sends to it."""
+
+    __slots__ = ("connection", "inward", "outward", "transport")
+
+    def __init__(self, connection: Connection, outward: Pipe, inward: Pipe) -> None:
+        self.connection = connection
+        self.outward = outward
+        self.inward = inward
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.connection.joined(self, self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.outward.feed(data)
+
+    def eof_received(self) -> bool:
+        self.outward.feed_end()
+        return True
+
+    def pause_writing(self) -> None:
+        self.inward.sink_full(True)
+
+    def resume_writing(self) -> None:
+        self.inward.sink_full(False)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self.connection.lost(exc)
+
+
+class Connection:
+    """`number` counts the proxy's connections from 1. States: dialling, open, closing (bytes to flush), gone."""
+
+    def __init__(self, proxy: Proxy, number: int, client_socket: socket.socket) -> None:
+        self.proxy = proxy
+        self.number = number
+        self.opened_ns = time.monotonic_ns()
+        self.closing = False
+        self.framed = False
+        self._socket: socket.socket | None = client_socket
+        self._dial: asyncio.Task[None] | None = None
+        self._fins = 0
+        timers = proxy.server.timers
+        self.up = Pipe(">", timers, self._ended, self._acted)
+        self.down = Pipe("<", timers, self._ended, self._acted)
+        self.client = Endpoint(self, self.up, self.down)
+        self.upstream = Endpoint(self, self.down, self.up)
+        self.observer = proxy.observe(self)
+
+    def __repr__(self) -> str:
+        state = "closing" if self.closing else "open" if self.upstream.transport else "dialling"
+        return f"<Connection {self.proxy.name}#{self.number} {state} up={self.up.received} down={self.down.received}>"
+
+    # Opening.
+
+    def start(self, *, dial: bool) -> None:
+        """Dial the upstream and join both sides; without `dial` the client is only listened to."""
+        self._dial = self.proxy.server.spawn(self._open(dial=dial))
+
+    async def _open(self, *, dial: bool) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if dial:
+                await self._dial_upstream(loop)
+            client_socket, self._socket = self._socket, None
+            if client_socket is not None:
+                await loop.connect_accepted_socket(lambda: self.client, client_socket)
+        except (OSError, ValueError, OverflowError):
+            # TimeoutError is an OSError; the others are addresses that no resolver can take.
+            self.finish("dial-failed")
+        finally:
+            self._dial = None
+
+    async def _dial_upstream(self, loop: asyncio.AbstractEventLoop) -> None:
+        host, _, port = self.proxy.upstream.rpartition(":")
+        async with asyncio.timeout(self.proxy.server.options.dial_timeout_ms / 1000):
+            await loop.create_connection(lambda: self.upstream, host.strip("[]") or "localhost", int(port))
+
+    def joined(self, endpoint: Endpoint, transport: asyncio.Transport) -> None:
+        """A side's transport is there."""
+        if self.closing:
+            transport.abort()
+            return
+        # Bounds how long one read can keep the loop; the default of 256 KiB also goes through mmap.
+        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+        _tune(transport)
+        endpoint.outward.source = transport
+        endpoint.inward.connect(transport)
+        if endpoint is self.client:
+            self.observer.opened()
+
+    # Toxics.
+
+    def attach(self, toxic: Toxic) -> None:
+        """Let an active toxic take hold, if its draw says so."""
+        stage = toxic.kind.stage
+        if self.closing or stage is None or not toxic.affects(self.proxy.name, self.number):
+            return
+        for pipe in self._pipes(toxic):
+            rng = partial(stage_rng, toxic.seed, self.proxy.name, self.number, toxic.name, pipe.direction)
+            pipe.insert(toxic, stage(toxic.attributes, rng, time.monotonic_ns()))
+
+    def update(self, toxic: Toxic) -> None:
+        """A toxic changed: attributes, or whether it takes hold here."""
+        holds = any(seat.toxic is toxic for pipe in self._pipes(toxic) for seat in pipe.seats)
+        affects = toxic.affects(self.proxy.name, self.number)
+        if holds and not affects:
+            self.detach(toxic)
+        elif affects and not holds:
+            self.attach(toxic)
+        else:
+            for pipe in self._pipes(toxic):
+                pipe.update(toxic)
+
+    def detach(self, toxic: Toxic) -> None:
+        """The toxic is gone; what it held goes on."""
+        for pipe in self._pipes(toxic):
+            pipe.remove(toxic)
+
+    def _pipes(self, toxic: Toxic) -> list[Pipe]:
+        return [self.up if direction == ">" else self.down for direction in toxic.kind.directions(toxic.stream)]
+
+    # Ending.
+
+    def _acted(self, direction: str, fault: str) -> None:
+        self.observer.acted(direction, fault)
+
+    def _ended(self, pipe: Pipe, end: End, fault: str) -> None:
+        """An end got through a pipe."""
+        if end is End.RESET:
+            self.reset("rst", fault)
+        elif end is End.CLOSE or self.proxy.server.options.strict:
+            self.finish("fin", fault)
+        else:
+            self._half_close(pipe)
+
+    def _half_close(self, pipe: Pipe) -> None:
+        self._fins += 1
+        if self._fins == 2:
+            self.finish("fin")
+        elif pipe.sink is not None and pipe.sink.can_write_eof():
+            pipe.sink.write_eof()
+
+    def lost(self, exc: Exception | None) -> None:
+        """A side's socket is closed, by us or by an error."""
+        if self.closing:
+            self._maybe_gone()
+        elif self.proxy.server.options.strict:
+            self.finish("fin")
+        else:
+            self.reset("rst" if exc is not None else "fin")
+
+    def reset(self, status: str, fault: str = "") -> None:
+        """RST to both sides, at once."""
+        for endpoint in (self.client, self.upstream):
+            _abort(endpoint.transport)
+        if self._socket is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        self.finish(status, fault)
+
+    def finish(self, status: str, fault: str = "") -> None:
+        """Close both sides after what is already written; a peer that does not read is given up after a while."""
+        if self.closing:
+            return
+        self.closing = True
+        self.observer.closed(status, fault)
+        for endpoint in (self.client, self.upstream):
+            if endpoint.transport is not None:
+                endpoint.transport.close()
+        self._drop_dial()
+        for pipe in (self.up, self.down):
+            self.proxy.count(pipe)
+            pipe.close()
+        if not self._maybe_gone():
+            self.proxy.server.timers.at(time.monotonic_ns() + LINGER_NS, self._give_up)
+
+    def _drop_dial(self) -> None:
+        client_socket, self._socket = self._socket, None
+        if client_socket is not None:
+            client_socket.close()
+        if self._dial is not None and self._dial is not asyncio.current_task():
+            self._dial.cancel()
+
+    def _give_up(self) -> None:
+        for endpoint in (self.client, self.upstream):
+            _abort(endpoint.transport)
+
+    def _maybe_gone(self) -> bool:
+        gone = self.client.transport is None and self.upstream.transport is None
+        if gone:
+            self.proxy.forget(self)
+        return gone
+
+
+def _tune(transport: asyncio.Transport) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _abort(transport: asyncio.Transport | None) -> None:
+    """Close with an RST instead of a FIN."""
+    if transport is not None:
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        transport.abort()

@@ -1,0 +1,245 @@
+"""One direction of a connection: chunks go through the stages in order and out to the peer.
+
+Without stages a chunk is one write. What stages and the peer's socket hold is bounded: beyond it the sender is paused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from chaos.proxy.stage import End, Item, Stage
+from chaos.proxy.timers import Timer, Timers
+
+if TYPE_CHECKING:
+    from chaos.proxy.toxic import Toxic
+
+__all__ = ["Pipe", "Seat"]
+
+monotonic_ns = time.monotonic_ns
+
+
+class Seat:
+    """A toxic's stage in a pipe."""
+
+    __slots__ = ("stage", "toxic")
+
+    def __init__(self, toxic: Toxic, stage: Stage) -> None:
+        self.toxic = toxic
+        self.stage = stage
+
+
+class Pipe:
+    """`source` is read, `sink` is written; either may still be missing (the other side is being dialled).
+
+    Calls back: `ended(pipe, end, fault)` when an end got through, `acted(direction, fault)` when a stage touched something,
+    `passed(data)` with each chunk that leaves (when the link is framed).
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_cause",
+        "_fin_seen",
+        "_paused",
+        "_pending",
+        "_sink_full",
+        "_timer",
+        "_timers",
+        "acted",
+        "direction",
+        "ended",
+        "finished",
+        "passed",
+        "received",
+        "seats",
+        "sent",
+        "sink",
+        "source",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        direction: str,
+        timers: Timers,
+        ended: Callable[[Pipe, End, str], None],
+        acted: Callable[[str, str], None],
+    ) -> None:
+        self.direction = direction
+        self.ended = ended
+        self.acted = acted
+        self.passed: Callable[[bytes], None] | None = None
+        self.source: asyncio.Transport | None = None
+        self.sink: asyncio.Transport | None = None
+        self.seats: list[Seat] = []
+        self.received = 0
+        self.sent = 0
+        self.finished = False
+        self._pending: list[bytes] = []
+        self._timers = timers
+        self._timer: Timer | None = None
+        self._capacity = Stage.capacity
+        self._cause = ""
+        self._fin_seen = False
+        self._paused = False
+        self._sink_full = False
+
+    @property
+    def held(self) -> int:
+        """Bytes that stages hold."""
+        return sum(seat.stage.held for seat in self.seats)
+
+    # What the endpoints report.
+
+    def feed(self, data: bytes) -> None:
+        """A chunk came from the source."""
+        self.received += len(data)
+        if self.seats:
+            self._run(0, [data], monotonic_ns())
+        else:
+            self._write(data)
+
+    def feed_end(self, end: End = End.FIN) -> None:
+        """The source ended its direction."""
+        if not self._fin_seen:
+            self._fin_seen = True
+            self._run(0, [end], monotonic_ns())
+
+    def connect(self, sink: asyncio.Transport) -> None:
+        """The sink is there: what waited for it goes out."""
+        self.sink = sink
+        pending, self._pending = self._pending, []
+        for data in pending:
+            sink.write(data)
+        self._gate()
+
+    def sink_full(self, full: bool) -> None:
+        """The sink's buffer is above its mark, or below it again."""
+        self._sink_full = full
+        self._gate()
+
+    # What the proxy changes; nothing here waits.
+
+    def insert(self, toxic: Toxic, stage: Stage) -> None:
+        """Seat a stage in the order of the toxics."""
+        index = next((i for i, seat in enumerate(self.seats) if seat.toxic.order > toxic.order), len(self.seats))
+        self.seats.insert(index, Seat(toxic, stage))
+        self._resized()
+        self._settle()
+
+    def update(self, toxic: Toxic) -> None:
+        """The toxic's attributes changed."""
+        for index, seat in enumerate(self.seats):
+            if seat.toxic is toxic:
+                now_ns = monotonic_ns()
+                self._let_go(index, seat, seat.stage.update(toxic.attributes, now_ns), now_ns)
+                return
+
+    def remove(self, toxic: Toxic) -> None:
+        """Take a stage out; what it held goes on through those behind it."""
+        for index, seat in enumerate(self.seats):
+            if seat.toxic is toxic:
+                del self.seats[index]
+                self._resized()
+                now_ns = monotonic_ns()
+                self._let_go(index - 1, seat, seat.stage.remove(now_ns), now_ns)
+                return
+
+    def close(self) -> None:
+        """Nothing passes any more."""
+        self.finished = True
+        self.seats = []
+        self._pending.clear()
+        self.source = self.sink = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # Inside.
+
+    def _run(self, index: int, items: list[Item], now_ns: int) -> None:
+        """Push items through the stages from `index` on, then out."""
+        seats = self.seats
+        while items and index < len(seats):
+            items = self._through(seats[index], items, now_ns)
+            index += 1
+        for item in items:
+            if isinstance(item, bytes):
+                self._write(item)
+            else:
+                self.ended(self, item, self._cause)
+        if not self.finished:
+            self._settle()
+
+    def _through(self, seat: Seat, items: list[Item], now_ns: int) -> list[Item]:
+        stage = seat.stage
+        passed: list[Item] = []
+        for item in items:
+            if isinstance(item, bytes):
+                passed += stage.data(item, now_ns)
+            elif item is End.RESET:
+                passed.append(item)
+            else:
+                passed += stage.end(item, now_ns)
+        self._after(seat, passed)
+        return passed
+
+    def _after(self, seat: Seat, passed: list[Item]) -> None:
+        """Note what a stage did: whether it touched something, whether it is the one that ends the connection."""
+        if seat.stage.acted:
+            seat.stage.acted = False
+            seat.toxic.hits += 1
+            self.acted(self.direction, seat.toxic.fault)
+        if passed and not self._cause and (passed[-1] is End.CLOSE or passed[-1] is End.RESET):
+            self._cause = seat.toxic.fault
+
+    def _write(self, data: bytes) -> None:
+        self.sent += len(data)
+        if self.sink is None:
+            self._pending.append(data)
+            self._gate()
+        else:
+            self.sink.write(data)
+        if self.passed is not None:
+            self.passed(data)
+
+    def _wake(self) -> None:
+        self._timer = None
+        now_ns = monotonic_ns()
+        # From the last to the first: what an earlier stage lets go meets later ones that are up to date.
+        for index in range(len(self.seats) - 1, -1, -1):
+            wake_ns = None if self.finished else self.seats[index].stage.wake_ns
+            if wake_ns is not None and wake_ns <= now_ns:
+                self._let_go(index, self.seats[index], self.seats[index].stage.wake(now_ns), now_ns)
+        if not self.finished:
+            self._settle()
+
+    def _let_go(self, index: int, seat: Seat, items: list[Item], now_ns: int) -> None:
+        self._after(seat, items)
+        self._run(index + 1, items, now_ns)
+
+    def _settle(self) -> None:
+        """Arm the timer for the earliest wish, and pause or resume the source."""
+        wake_ns = min((seat.stage.wake_ns for seat in self.seats if seat.stage.wake_ns is not None), default=None)
+        if wake_ns is not None and (self._timer is None or wake_ns < self._timer.when_ns):
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._timers.at(wake_ns, self._wake)
+        self._gate()
+
+    def _resized(self) -> None:
+        self._capacity = max((seat.stage.capacity for seat in self.seats), default=Stage.capacity)
+
+    def _gate(self) -> None:
+        pause = self._sink_full or self._waiting() > self._capacity
+        if pause != self._paused and self.source is not None and not self._fin_seen:
+            self._paused = pause
+            if pause:
+                self.source.pause_reading()
+            else:
+                self.source.resume_reading()
+
+    def _waiting(self) -> int:
+        held = self.held if self.seats else 0
+        return held + (sum(map(len, self._pending)) if self._pending else 0)

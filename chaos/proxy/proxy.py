@@ -1,0 +1,209 @@
+"""A proxy: one listener, its upstream, its connections, its toxics. Everything but resolving an address acts at once."""
+
+from __future__ import annotations
+
+import socket
+import time
+from itertools import count
+
+import msgspec
+
+from chaos.model.link import Protocol
+from chaos.proxy.address import format_address, resolve_listen
+from chaos.proxy.connection import Connection
+from chaos.proxy.errors import (
+    InvalidStreamError,
+    InvalidToxicTypeError,
+    ListenError,
+    ToxicExistsError,
+    ToxicNotFoundError,
+)
+from chaos.proxy.listener import Listener
+from chaos.proxy.observer import Observer
+from chaos.proxy.pipe import Pipe
+from chaos.proxy.server import Server
+from chaos.proxy.settings import ProxySettings, ToxicSpec
+from chaos.proxy.toxic import Toxic
+from chaos.proxy.toxics import TOXIC_TYPES
+
+__all__ = ["Proxy"]
+
+
+class Proxy:
+    """`listen` is the text that the API shows: as given while it was never bound, as bound afterwards."""
+
+    def __init__(self, server: Server, settings: ProxySettings) -> None:
+        self.server = server
+        self.name = settings.name
+        self.listen = settings.listen
+        self.upstream = settings.upstream
+        self.protocol: Protocol | None = settings.protocol
+        self.enabled = False
+        self.received = {">": 0, "<": 0}
+        self.sent = {">": 0, "<": 0}
+        self._listener: Listener | None = None
+        self._connections: dict[int, Connection] = {}
+        self._numbers = count(1)
+        self._orders = count(1)
+        self._toxics: list[Toxic] = []
+
+    def __repr__(self) -> str:
+        state = "enabled" if self.enabled else "disabled"
+        return f"<Proxy {self.name} {self.listen} to {self.upstream} {state} connections={len(self._connections)}>"
+
+    # Listening.
+
+    async def start(self, *, update: bool = False) -> None:
+        """Listen. Raises ListenError; its text has Go's prefix on create and lacks it on update."""
+        try:
+            address = await resolve_listen(self.listen)
+        except ListenError as error:
+            raise error if update else ListenError(f"listen tcp: {error}") from error
+        listener = Listener(address, self._accepted)
+        try:
+            if not any(toxic.active and toxic.kind.closes_listener for toxic in self._toxics):
+                listener.open()
+        except ListenError:
+            listener.close()
+            raise
+        self._listener = listener
+        self.listen = listener.text
+        self.enabled = True
+
+    def stop(self) -> None:
+        """Stop listening and close all connections; may be called twice."""
+        self.enabled = False
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for connection in self.connections():
+            connection.finish("killed")
+
+    def close(self) -> None:
+        """Stop for good: the toxics end too."""
+        self.stop()
+        for toxic in self.toxics:
+            self.remove_toxic(toxic.name)
+
+    async def differs(self, listen: str | None, upstream: str | None) -> bool:
+        """Whether these are other addresses than the present ones, after resolving. Raises ListenError, without the prefix."""
+        if upstream is not None and upstream != self.upstream:
+            return True
+        if listen is None or listen == self.listen:
+            return False
+        (_, (host, port)) = await resolve_listen(listen)
+        return port == 0 or format_address(host, port) != self.listen
+
+    async def update(
+        self, *, listen: str | None = None, upstream: str | None = None, enabled: bool | None = None
+    ) -> None:
+        """Change what is given. Another address drops the connections and keeps the toxics. Raises ListenError."""
+        if await self.differs(listen, upstream):
+            self.stop()
+            self.listen = self.listen if listen is None else listen
+            self.upstream = self.upstream if upstream is None else upstream
+        wanted = self.enabled if enabled is None else enabled
+        if wanted and not self.enabled:
+            await self.start(update=True)
+        elif self.enabled and not wanted:
+            self.stop()
+
+    # Connections.
+
+    def connections(self) -> tuple[Connection, ...]:
+        """Those that are not gone, oldest first."""
+        return tuple(self._connections.values())
+
+    def observe(self, connection: Connection) -> Observer:
+        """Who writes that connection's wire records."""
+        return Observer(self.server.wire, self.name, connection.number)
+
+    def _accepted(self, client_socket: socket.socket) -> None:
+        connection = Connection(self, next(self._numbers), client_socket)
+        self._connections[connection.number] = connection
+        active = [toxic for toxic in self._toxics if toxic.active]
+        for toxic in active:
+            connection.attach(toxic)
+        connection.start(dial=not any(toxic.kind.accepts_silently for toxic in active))
+
+    def count(self, pipe: Pipe) -> None:
+        """Keep a closing connection's bytes."""
+        self.received[pipe.direction] += pipe.received
+        self.sent[pipe.direction] += pipe.sent
+
+    def forget(self, connection: Connection) -> None:
+        """Both sides of it are closed."""
+        self._connections.pop(connection.number, None)
+
+    def received_bytes(self, direction: str) -> int:
+        """Bytes taken from the sender of that direction so far, live connections included."""
+        return self.received[direction] + sum(pipe.received for pipe in self._live(direction))
+
+    def sent_bytes(self, direction: str) -> int:
+        """Bytes passed on in that direction so far, live connections included."""
+        return self.sent[direction] + sum(pipe.sent for pipe in self._live(direction))
+
+    def _live(self, direction: str) -> list[Pipe]:
+        live = [connection for connection in self._connections.values() if not connection.closing]
+        return [connection.up if direction == ">" else connection.down for connection in live]
+
+    # Toxics.
+
+    @property
+    def toxics(self) -> tuple[Toxic, ...]:
+        """Upstream ones first, each in the order of their creation; armed ones included."""
+        return tuple(sorted(self._toxics, key=lambda toxic: (toxic.stream.lower() != "upstream", toxic.order)))
+
+    def toxic(self, name: str) -> Toxic:
+        """The toxic of that name. Raises ToxicNotFoundError."""
+        for toxic in self._toxics:
+            if toxic.name == name:
+                return toxic
+        raise ToxicNotFoundError
+
+    def add_toxic(self, spec: ToxicSpec) -> Toxic:
+        """Add a toxic; it takes hold of live connections at once, or at `at_ns`.
+
+        Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, checked in this order.
+        """
+        if spec.stream.lower() not in {"upstream", "downstream"}:
+            raise InvalidStreamError
+        kind = TOXIC_TYPES.get(spec.type)
+        if kind is None:
+            raise InvalidToxicTypeError
+        name = spec.name or f"{spec.type}_{spec.stream}"
+        if any(toxic.name == name for toxic in self._toxics):
+            raise ToxicExistsError
+        toxic = Toxic(spec, kind, kind.decode(spec.attributes), next(self._orders), self.server.options.seed)
+        self._toxics.append(toxic)
+        self._begin(toxic)
+        return toxic
+
+    def update_toxic(self, name: str, attributes: dict[str, int], toxicity: float | None = None) -> Toxic:
+        """Change the attributes given and the toxicity; all or nothing. Raises ToxicNotFoundError, BadAttributesError."""
+        toxic = self.toxic(name)
+        merged = {**msgspec.structs.asdict(toxic.attributes), **attributes}
+        toxic.attributes = toxic.kind.decode(merged)
+        toxic.toxicity = toxic.toxicity if toxicity is None else toxicity
+        if toxic.active:
+            for connection in self.connections():
+                connection.update(toxic)
+        return toxic
+
+    def remove_toxic(self, name: str, reason: str = "healed") -> None:
+        """Take a toxic away; what it held goes on at once. `reason` stands in the wire log. Raises ToxicNotFoundError."""
+        toxic = self.toxic(name)
+        self._toxics.remove(toxic)
+        self._end(toxic, reason)
+
+    def _begin(self, toxic: Toxic) -> None:
+        toxic.since_ns = time.monotonic_ns()
+        for connection in self.connections():
+            connection.attach(toxic)
+        self.server.wire.append((toxic.since_ns, "on", self.name, 0, 0, "", "", 0, (toxic.fault,)))
+
+    def _end(self, toxic: Toxic, reason: str) -> None:
+        if toxic.active:
+            for connection in self.connections():
+                connection.detach(toxic)
+            self.server.wire.append((time.monotonic_ns(), "off", self.name, 0, 0, "", "", 0, (toxic.fault,), reason))

@@ -1,0 +1,81 @@
+"""The registry: all proxies of a server by name, in the order of their creation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chaos.proxy.errors import MissingFieldError, ProxyExistsError, ProxyNotFoundError
+from chaos.proxy.proxy import Proxy
+from chaos.proxy.server import Server
+from chaos.proxy.settings import Options, ProxySettings
+
+__all__ = ["Registry", "open_registry"]
+
+
+class Registry:
+    """Use `open_registry()`, which closes everything on the way out."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._proxies: dict[str, Proxy] = {}
+
+    def proxies(self) -> tuple[Proxy, ...]:
+        """All of them, oldest first."""
+        return tuple(self._proxies.values())
+
+    def get(self, name: str) -> Proxy:
+        """The proxy of that name. Raises ProxyNotFoundError."""
+        try:
+            return self._proxies[name]
+        except KeyError:
+            raise ProxyNotFoundError from None
+
+    async def create(self, settings: ProxySettings) -> Proxy:
+        """Add a proxy and start it if it is enabled; stored only when that worked.
+
+        Raises MissingFieldError, ProxyExistsError, ListenError.
+        """
+        for field in ("name", "upstream"):
+            if not getattr(settings, field):
+                raise MissingFieldError(field)
+        if settings.name in self._proxies:
+            raise ProxyExistsError
+        proxy = Proxy(self.server, settings)
+        if settings.enabled:
+            await proxy.start()
+        if settings.name in self._proxies:  # somebody was quicker while the address was resolved
+            proxy.stop()
+            raise ProxyExistsError
+        self._proxies[settings.name] = proxy
+        return proxy
+
+    async def remove(self, name: str) -> None:
+        """Stop a proxy, close its connections, forget it. Raises ProxyNotFoundError."""
+        proxy = self.get(name)
+        del self._proxies[name]
+        proxy.close()
+
+    async def reset(self) -> None:
+        """Enable every proxy and remove every toxic. Raises ListenError at the first that cannot start."""
+        for proxy in self.proxies():
+            await proxy.update(enabled=True)
+            for toxic in proxy.toxics:
+                proxy.remove_toxic(toxic.name)
+
+    async def close(self) -> None:
+        """Stop everything."""
+        for proxy in self.proxies():
+            proxy.close()
+        self._proxies.clear()
+        await self.server.close()
+
+
+@asynccontextmanager
+async def open_registry(options: Options | None = None) -> AsyncIterator[Registry]:
+    """A registry on the running loop; on exit listeners, connections, timers and tasks are gone."""
+    registry = Registry(Server(options or Options()))
+    try:
+        yield registry
+    finally:
+        await registry.close()

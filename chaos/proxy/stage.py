@@ -1,0 +1,128 @@
+"""A stage: one toxic on one direction of one connection, as a state machine that is pure in time.
+
+It is given chunks, the end of the stream and `now_ns`, and answers with what passes on. `wake_ns` is when it wants to be
+woken next; somebody else waits. Nothing here knows a clock, a socket or a loop.
+"""
+
+# ruff: noqa: ARG002 - one interface for all stages
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from random import Random
+from typing import Any, ClassVar
+
+import msgspec
+
+from chaos.proxy.errors import BadAttributesError
+
+__all__ = ["MAX_NS", "MS", "US", "Attributes", "End", "Item", "Stage", "ToxicType"]
+
+US = 1_000
+MS = 1_000_000
+# A due time is kept below what 63 bits hold, whatever attributes ask for.
+MAX_NS = 1 << 62
+SMALL_CAPACITY = 64 * 1024
+
+
+class End(Enum):
+    """How a direction of a stream ends. `FIN` and `CLOSE` stay in order behind data; `RESET` overtakes it."""
+
+    FIN = "fin"  # the sender is done; the other direction goes on
+    CLOSE = "close"  # both directions are closed once this gets through
+    RESET = "rst"  # both sides get an RST at once
+
+
+Item = bytes | End
+
+
+class Attributes(msgspec.Struct, frozen=True, kw_only=True):
+    """Attributes of a toxic type, by their JSON names, int64 each. What is odd but harmless is clamped in effect."""
+
+    def check(self) -> None:
+        """Raise BadAttributesError for what no effect can be given to; the default accepts everything."""
+
+
+class Stage:
+    """Passes everything on. Subclasses override what they change, and say what they did in `acted` and `held`."""
+
+    #: Bytes a stage may hold before the sender is paused.
+    capacity: ClassVar[int] = SMALL_CAPACITY
+
+    __slots__ = ("_make_rng", "_rng", "acted", "attributes", "held", "wake_ns")
+
+    def __init__(self, attributes: Any, rng: Callable[[], Random], now_ns: int) -> None:
+        self.attributes = attributes
+        self._make_rng = rng
+        self._rng: Random | None = None
+        self.wake_ns: int | None = None
+        self.held = 0
+        self.acted = False
+        self.begin(now_ns)
+
+    @property
+    def rng(self) -> Random:
+        """The generator of this stage's draws, made on first use: seeding costs more than most stages ever spend."""
+        if self._rng is None:
+            self._rng = self._make_rng()
+        return self._rng
+
+    def begin(self, now_ns: int) -> None:
+        """The toxic took hold of this direction."""
+
+    def data(self, chunk: bytes, now_ns: int) -> list[Item]:
+        """A chunk arrived at `now_ns`; what passes on at once."""
+        return [chunk]
+
+    def end(self, end: End, now_ns: int) -> list[Item]:
+        """The stream ended; nothing follows."""
+        return [end]
+
+    def wake(self, now_ns: int) -> list[Item]:
+        """`wake_ns` has come; may be called early, and then does nothing."""
+        return []
+
+    def update(self, attributes: Any, now_ns: int) -> list[Item]:
+        """The toxic has new attributes."""
+        self.attributes = attributes
+        return []
+
+    def remove(self, now_ns: int) -> list[Item]:
+        """The toxic is gone: everything held, in order, and an end if the stream cannot go on."""
+        return []
+
+
+class ToxicType(msgspec.Struct, frozen=True, kw_only=True):
+    """What a file in `toxics/` declares as `TOXIC`.
+
+    `stage` None: nothing happens to bytes. `both` and `direction` override the stream asked for (`>` caller to callee).
+    `closes_listener`: connects are refused while it lasts. `cuts_live` decides by attributes whether live connections are
+    reset at onset. `accepts_silently`: new connections are accepted and not passed to the upstream.
+    """
+
+    name: str
+    attributes: type[Attributes]
+    stage: type[Stage] | None = None
+    standard: bool = True
+    both: bool = False
+    direction: str = ""
+    closes_listener: bool = False
+    accepts_silently: bool = False
+    cuts_live: Callable[[Any], bool] | None = None
+
+    def directions(self, stream: str) -> tuple[str, ...]:
+        """Directions that a toxic of this type on that stream works on."""
+        if self.stage is None:
+            return ()
+        if self.both:
+            return (">", "<")
+        return (self.direction or (">" if stream.lower() == "upstream" else "<"),)
+
+    def decode(self, values: dict[str, int]) -> Attributes:
+        """Attributes from their JSON names; unknown names are ignored. Raises BadAttributesError."""
+        try:
+            attributes = msgspec.convert(values, self.attributes)
+        except msgspec.ValidationError as error:
+            raise BadAttributesError(str(error)) from error
+        attributes.check()
+        return attributes
