@@ -33,6 +33,7 @@ from chaos.model.wire_record import WireRecord
 __all__ = ["CUT_OFF", "read_evidence"]
 
 CUT_OFF = "cut off"
+_RECORDS = {"operations": "operations", "wire": "wire records"}
 
 
 def read_evidence(folder: Path) -> Evidence:
@@ -119,8 +120,13 @@ class _Collected:
         for record in records:
             self.faults.wire(record)
             if record.kind == "lost":
-                # Dropped records are counted in `nbytes` (see WIRE_KINDS).
-                self.lost.append(EvidenceLost(t_ns=record.t_ns, what="wire", count=record.nbytes))
+                self._lost_on_the_wire(record)
+
+    def _lost_on_the_wire(self, record: WireRecord) -> None:
+        # Dropped records are counted in `nbytes` (see WIRE_KINDS); the conductor may have told of the same ones already.
+        if not any((one.t_ns, one.count) == (record.t_ns, record.nbytes) for one in self.lost):
+            what = f"wire records of {record.link or 'the proxy'}"
+            self.lost.append(EvidenceLost(t_ns=record.t_ns, what=what, count=record.nbytes))
 
     def damage(self, reader: JournalReader) -> None:
         """What could not be read is told, and what a verdict may have rested on is lost."""
@@ -129,13 +135,13 @@ class _Collected:
         if reader.strange:
             self.notes.append(f"{reader.strange} events are of kinds that this version does not know")
         if reader.damaged:
-            self._lose("journal", reader.damaged, f"{reader.damaged} lines of the journal are damaged")
+            self._lose("events", reader.damaged, f"{reader.damaged} lines of the journal are damaged")
         for kind, segment in (("operations", reader.operations_segment), ("wire", reader.wire_segment)):
             self._segment(kind, segment)
 
     def _segment(self, kind: str, segment: SegmentReader) -> None:
         if segment.damaged:
-            self._lose(kind, segment.damaged, f"{segment.damaged} batches of {segment.path.name} are damaged")
+            self._lose(_RECORDS[kind], segment.damaged, f"{segment.damaged} batches of {segment.path.name} are damaged")
         closed = self.segments.get(kind)
         if closed is not None and segment.whole_bytes < closed.nbytes:
             missing = max(closed.records - segment.records, 1)

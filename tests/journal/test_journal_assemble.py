@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -108,15 +109,19 @@ def test_the_order_of_reading_does_not_matter(order: list[tuple[str, int]]) -> N
     assert (one.onset_ns, one.heal_ns, one.how) == (11, 21, "lease")
 
 
-def test_records_the_proxy_dropped_are_lost_evidence(tmp_path: Path) -> None:
-    """A `lost` record becomes EvidenceLost with its count."""
+@pytest.mark.parametrize("told", [False, True])
+def test_records_the_proxy_dropped_are_lost_evidence(tmp_path: Path, told: bool) -> None:
+    """A `lost` record becomes EvidenceLost with its count, once, also when the conductor told of it."""
     import msgspec
 
     from chaos.journal import open_journal
+    from chaos.model.event import EvidenceLost
     from tests.journal.build import sample_events
 
     with open_journal(tmp_path) as journal:
         journal.write(next(sample_events()))
+        if told:
+            journal.write(EvidenceLost(t_ns=at(3), what="wire records of rag>postgres", count=17))
         journal.wire(msgspec.msgpack.encode([(at(3), "lost", "rag>postgres", 0, 0, "", "", 17)]))
     (lost,) = read_evidence(tmp_path).lost
-    assert (lost.what, lost.count, lost.t_ns) == ("wire", 17, at(3))
+    assert (lost.what, lost.count, lost.t_ns) == ("wire records of rag>postgres", 17, at(3))

@@ -69,7 +69,7 @@ def test_a_segment_cut_at_any_byte_reads_to_its_last_whole_batch(
     assert read == full[: len(read)]
     assert bool(evidence.lost) == (size < len(whole))
     if evidence.lost:
-        assert evidence.lost[0].what == name.removesuffix(".msgpack")
+        assert evidence.lost[0].what == {"operations.msgpack": "operations", "wire.msgpack": "wire records"}[name]
         assert evidence.lost[0].count == len(full) - len(read)
 
 
@@ -98,7 +98,7 @@ def test_damage_in_the_middle_loses_only_what_it_hit(recorded: Path, tmp_path: P
     (folder / "operations.msgpack").write_bytes(operations)
     evidence = read_evidence(folder)
     assert len(evidence.operations) == 100
-    assert {one.what for one in evidence.lost} == {"journal", "operations"}
+    assert {one.what for one in evidence.lost} == {"events", "operations"}
     assert any("does not know" in note for note in evidence.notes)
 
 
