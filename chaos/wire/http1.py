@@ -1,6 +1,8 @@
 """HTTP/1.1 framing of both directions of one connection: offsets and counters, one record per message, never an exception.
 
-Feed what arrives from the caller and what is delivered to it, in that order, as it happens. Records come out in the field order
+Feed what arrives from the caller (before any fault has its way) and what is delivered to it (after), as it happens. Tell what a
+fault did either with the chunk or, once it is known, by `mark_request` (about the chunk fed last) and `mark_reply` (about a
+chunk still to be delivered). Records come out in the field order
 of `WireRecord`: a `request` once its head is complete, a `reply` once its exchange is over (with the faults that acted on any chunk
 of it), `raw` where the stream cannot be framed any further (TLS, another protocol, an upgrade, garbage).
 
@@ -42,6 +44,7 @@ class Http1Framer:
     """One connection's framing. `emit` takes each record, a tuple in the order of `WireRecord`."""
 
     __slots__ = (
+        "_chunk_first",
         "_connection",
         "_emit",
         "_exchanges",
@@ -66,6 +69,7 @@ class Http1Framer:
         self._emit = emit
         self._marker = marker
         self._number = 0
+        self._chunk_first = 1  # the first exchange with bytes in the latest chunk from the caller
         self._exchanges: deque[Exchange] = deque()  # requests whose replies are not over, oldest first
         self._sending: Exchange | None = None  # the exchange whose request body is on its way
         self._request_state = self._reply_state = _HEAD
@@ -87,16 +91,15 @@ class Http1Framer:
     # -- what acted -------------------------------------------------------------------------------------------------
 
     def mark_request(self, faults: Faults) -> None:
-        """Faults acted on bytes from the caller: on the message under way, or else on the newest open exchange."""
-        if self._sending is not None:
-            self._sending.mark(faults)
-        elif self._request_carry:
+        """Faults acted on the chunk that `feed_request` was given last: on every exchange that has bytes in it."""
+        for exchange in self._exchanges:
+            if exchange.number >= self._chunk_first:
+                exchange.mark(faults)
+        if self._request_carry:
             self._request_faults = _joined(self._request_faults, faults)
-        elif self._exchanges:
-            self._exchanges[-1].mark(faults)
 
     def mark_reply(self, faults: Faults) -> None:
-        """Faults acted on bytes for the caller: on the oldest open exchange."""
+        """Faults acted on bytes that are still to be delivered to the caller: on the oldest open exchange."""
         if self._exchanges:
             self._exchanges[0].mark(faults)
 
@@ -106,6 +109,7 @@ class Http1Framer:
         """Bytes from the caller; `faults` acted on all of them."""
         if self._request_state == _RAW:
             return
+        self._chunk_first = self._number + 1 if self._sending is None else self._number
         if self._request_carry:
             data, self._request_carry = self._request_carry + data, b""
         pos, end = 0, len(data)

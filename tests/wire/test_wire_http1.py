@@ -202,6 +202,19 @@ def test_faults_land_on_the_exchanges_whose_bytes_they_touched() -> None:
     assert framer.open_exchanges == 0
 
 
+def test_a_fault_on_a_chunk_of_pipelined_requests_is_told_of_each() -> None:
+    """What acted on the chunk fed last is told of every request in it, the unfinished one too, and of no earlier one."""
+    rows: list[tuple[Any, ...]] = []
+    framer = Http1Framer("l>m", 1, rows.append)
+    framer.feed_request(b"GET /a HTTP/1.1\r\n\r\n", 0)
+    framer.feed_request(b"GET /b HTTP/1.1\r\n\r\nGET /c HTTP/1.1\r\n\r\nGET /d", 0)
+    framer.mark_request(("slow",))
+    framer.feed_request(b" HTTP/1.1\r\n\r\n", 0)
+    framer.end(0)
+    replies = {row[6]: row[8] for row in rows if row[1] == "reply"}
+    assert replies == {"GET /a": (), "GET /b": ("slow",), "GET /c": ("slow",), "GET /d": ("slow",)}
+
+
 def test_retries_share_a_digest_and_others_do_not() -> None:
     """The digest tells bodies apart; an idempotency key takes its place."""
 
