@@ -50,6 +50,20 @@ class Registry:
         self._proxies[settings.name] = proxy
         return proxy
 
+    async def replace(self, settings: ProxySettings) -> Proxy:
+        """Stop the proxy of that name and put a new one without toxics in its place.
+
+        Raises ProxyNotFoundError, ListenError: then the old one stays, stopped.
+        """
+        old = self.get(settings.name)
+        old.stop()
+        proxy = Proxy(self.server, settings)
+        if settings.enabled:
+            await proxy.start()
+        old.close()
+        self._proxies[settings.name] = proxy
+        return proxy
+
     async def remove(self, name: str) -> None:
         """Stop a proxy, close its connections, forget it. Raises ProxyNotFoundError."""
         proxy = self.get(name)
