@@ -146,7 +146,9 @@ class _Collected:
         if closed is not None and segment.whole_bytes < closed.nbytes:
             missing = max(closed.records - segment.records, 1)
             self._lose(
-                kind, missing, f"{segment.path.name} is shorter than its record says: {missing} records are missing"
+                _RECORDS[kind],
+                missing,
+                f"{segment.path.name} is shorter than its record says: {missing} records are missing",
             )
         elif segment.torn_bytes:
             self.notes.append(
