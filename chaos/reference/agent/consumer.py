@@ -1,0 +1,194 @@
+"""The agent's task queue on JetStream: acknowledged after the commit, retried while the deadline allows it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+import nats.errors
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from nats.js import errors as js_errors
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy
+
+from chaos.reference import budget, envelope, problems, telemetry
+from chaos.reference.agent.store import Finished, Store
+from chaos.reference.agent.work import Worker
+from chaos.reference.bus import Bus, lower_case, stream_config, travel_headers
+from chaos.reference.messages import QueuedTask
+from chaos.reference.problems import Problem
+from chaos.reference.settings import Settings
+
+__all__ = ["TaskConsumer"]
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 8
+_ACK_WAIT_S = 2.0
+_MAX_DELIVER = 10
+_FETCH_S = 1.0
+_PAUSE_S = 0.1
+# An attempt is worth making if at least this much is left after the pause before it.
+_WORTHWHILE_MS = 200
+
+
+class TaskConsumer:
+    """Takes tasks from `<ns>.tasks.>` and announces their ends on `<ns>.results.<op id>`."""
+
+    def __init__(self, settings: Settings, worker: Worker, store: Store) -> None:
+        self._namespace = settings.namespace
+        self._stream = f"{settings.namespace.upper()}_TASKS"
+        self._defects = settings.defects
+        self._worker = worker
+        self._store = store
+        self._subscription: JetStreamContext.PullSubscription | None = None
+
+    async def prepare(self, bus: Bus) -> None:
+        """Make the streams and the durable consumer, and bind to it; safe to repeat."""
+        upper, lower = self._namespace.upper(), self._namespace
+        jetstream = bus.jetstream
+        await jetstream.add_stream(stream_config(self._stream, f"{lower}.tasks.>", RetentionPolicy.WORK_QUEUE))
+        await jetstream.add_stream(stream_config(f"{upper}_RESULTS", f"{lower}.results.>", RetentionPolicy.LIMITS))
+        await jetstream.add_consumer(
+            self._stream,
+            ConsumerConfig(
+                durable_name="agent",
+                ack_policy=AckPolicy.EXPLICIT,
+                ack_wait=_ACK_WAIT_S,
+                max_deliver=_MAX_DELIVER,
+                max_ack_pending=256,
+            ),
+        )
+        if self._subscription is None:
+            self._subscription = await jetstream.pull_subscribe_bind("agent", self._stream)
+
+    async def run(self, bus: Bus) -> None:
+        """Consume until cancelled, a bounded number of tasks at a time, through every loss of the connection."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await bus.ready.wait()
+                if self._defects.on("consumer-dead-after-reconnect") and bus.losses > 0:
+                    log.warning("the task consumer has ended")
+                    return
+                await slots.acquire()
+                message = await self._next()
+                if message is None:
+                    slots.release()
+                    continue
+                group.create_task(self._serve(bus, message)).add_done_callback(lambda _task: slots.release())
+
+    async def _next(self) -> Msg | None:
+        """The next task, or None after a while without one.
+
+        Short requests on purpose: one that was open when the server restarted is never answered.
+        """
+        assert self._subscription is not None
+        try:
+            [message] = await self._subscription.fetch(1, timeout=_FETCH_S)
+            return message
+        except (TimeoutError, nats.errors.TimeoutError):
+            return None
+        except (nats.errors.Error, js_errors.Error) as error:
+            log.warning("no task could be fetched: %s", type(error).__name__)
+            await asyncio.sleep(_PAUSE_S)
+            return None
+
+    async def _serve(self, bus: Bus, message: Msg) -> None:
+        headers = lower_case(message.headers)
+        attributes = {"messaging.system": "nats", "messaging.destination.name": message.subject}
+        with telemetry.incoming(headers), telemetry.span("process", telemetry.SpanKind.CONSUMER, attributes):
+            try:
+                with budget.travel(headers):
+                    async with _kept_from_redelivery(message):
+                        pause_s = await self._settle(bus, message)
+                if pause_s is None:
+                    await message.ack()
+                else:
+                    await message.nak(delay=pause_s)
+            except (Problem, nats.errors.Error) as error:
+                # Neither acknowledged nor refused: it comes back after the ack wait.
+                log.warning("a task was left to redelivery: %s", error)
+                telemetry.mark_current_failed(error)
+
+    async def _settle(self, bus: Bus, message: Msg) -> float | None:
+        """Bring a task to its end, announced; or give the pause in seconds before another attempt."""
+        try:
+            task = envelope.decode(message.data, "task", QueuedTask)
+        except envelope.EnvelopeError as error:
+            await self._refuse(bus, problems.invalid_request(str(error)))
+            return None
+        subject = f"{self._namespace}.results.{task.op_id}"
+        try:
+            left_ms = budget.remaining_ms()
+            if left_ms is not None and left_ms <= 0:
+                raise problems.deadline_exceeded(None, "the task's deadline had passed when it was delivered")
+            await self._worker.perform(task.op_id, task, announce=subject)
+            return None
+        except Problem as problem:
+            telemetry.mark_current_failed(problem)
+            pause_s = _pause_s(message.metadata.num_delivered)
+            if problem.details.retryable and _another_fits(message.metadata.num_delivered, pause_s):
+                log.info("task %s is tried again in %.2f s: %s", task.op_id, pause_s, problem)
+                return pause_s
+            await self._end_with(bus, subject, task, problem)
+            return None
+
+    async def _end_with(self, bus: Bus, subject: str, task: QueuedTask, problem: Problem) -> None:
+        """Make the problem the result: stored and announced like any other, or announced alone if it cannot be."""
+        payload = _payload(problem)
+        finished = Finished(key=task.op_id, outcome="problem", answer=payload)
+        try:
+            # The operation's budget is used up by now; storing its end has the store's own time.
+            with budget.travel({}):
+                await self._store.finish(task, finished, announce=subject)
+        except Problem as unstored:
+            log.warning("the end of task %s is announced without being stored: %s", task.op_id, unstored)
+            await self._announce(bus, subject, payload, f"result-{task.op_id}")
+
+    async def _refuse(self, bus: Bus, problem: Problem) -> None:
+        """Tell the sender of an unreadable task, if its headers say who asked."""
+        log.warning("a task cannot be read: %s", problem)
+        telemetry.mark_current_failed(problem)
+        if op_id := telemetry.op_id():
+            await self._announce(bus, f"{self._namespace}.results.{op_id}", _payload(problem), f"result-{op_id}")
+
+    async def _announce(self, bus: Bus, subject: str, payload: bytes, message_id: str) -> None:
+        attributes = {"messaging.system": "nats", "messaging.destination.name": subject}
+        with telemetry.span("send", telemetry.SpanKind.PRODUCER, attributes):
+            await bus.publish(subject, payload, {**travel_headers(), "Nats-Msg-Id": message_id})
+
+
+@asynccontextmanager
+async def _kept_from_redelivery(message: Msg) -> AsyncIterator[None]:
+    """Tell the server at half the ack wait that the work goes on."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(_ACK_WAIT_S / 2)
+            try:
+                await message.in_progress()
+            except nats.errors.Error as error:
+                log.info("no heartbeat for a task: %s", type(error).__name__)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def _pause_s(delivered: int) -> float:
+    return min(1.0, 0.2 * 2.0 ** (delivered - 1))
+
+
+def _another_fits(delivered: int, pause_s: float) -> bool:
+    left_ms = budget.remaining_ms()
+    return delivered < _MAX_DELIVER and (left_ms is None or left_ms > pause_s * 1000 + _WORTHWHILE_MS)
+
+
+def _payload(problem: Problem) -> bytes:
+    return envelope.encode_problem(msgspec.structs.replace(problem.details, trace_id=telemetry.trace_id()))

@@ -1,0 +1,107 @@
+"""The gateway's routes: what callers ask of models goes to the provider, with retries, deadlines and streams passed on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from chaos.reference import problems, telemetry
+from chaos.reference.bus import Bus
+from chaos.reference.gateway.queue import RequestQueue
+from chaos.reference.gateway.retry import open_with_retries
+from chaos.reference.httpcall import Callee, open_client
+from chaos.reference.openai import ChatCompletion, ChatCompletionRequest, EmbeddingRequest, EmbeddingResponse
+from chaos.reference.serving import Service, background, plain, read_plain
+from chaos.reference.settings import Settings
+from chaos.reference.sse import EventStream, completion_events
+
+__all__ = ["open_service"]
+
+Answer = TypeVar("Answer")
+
+_CHAT = "/v1/chat/completions"
+_EMBEDDINGS = "/v1/embeddings"
+
+
+@asynccontextmanager
+async def open_service(settings: Settings) -> AsyncIterator[Service]:
+    """The gateway needs NATS to be ready; the provider may come and go."""
+    settings.need("provider_url", "provider_api_key", "nats_url")
+    async with open_client(settings.provider_url) as client:
+        authorization = {"Authorization": f"Bearer {settings.provider_api_key}"}
+        models = _Models(Callee(client, "provider", settings.provider_url, settings, headers=authorization))
+        queue = RequestQueue(settings.namespace, models.complete)
+        bus = Bus(settings)
+        async with background(bus.keep_connected(queue.prepare), queue.run(bus)):
+            yield Service(
+                routes=[
+                    Route(_CHAT, _Chat(models), methods=["POST"]),
+                    Route(_EMBEDDINGS, _Embeddings(models), methods=["POST"]),
+                ],
+                missing=lambda: [] if bus.ready.is_set() else ["nats"],
+            )
+
+
+class _Models:
+    """The models behind the provider."""
+
+    def __init__(self, provider: Callee) -> None:
+        self._provider = provider
+
+    async def complete(self, request: ChatCompletionRequest) -> ChatCompletion:
+        """A whole completion; raises Problem."""
+        completion = await self._ask(_CHAT, request, ChatCompletion)
+        telemetry.mark_generation(completion.model, completion.usage)
+        return completion
+
+    async def embed(self, request: EmbeddingRequest) -> EmbeddingResponse:
+        """Embeddings; raises Problem."""
+        return await self._ask(_EMBEDDINGS, request, EmbeddingResponse)
+
+    async def pass_on(self, request: ChatCompletionRequest, stream: EventStream) -> None:
+        """Pass a streamed completion on as it comes; raises Problem as long as nothing of it has been sent."""
+        try:
+            async with open_with_retries(self._provider, _CHAT, msgspec.json.encode(request)) as response:
+                await stream.begin()
+                async for event in completion_events(self._provider.name, response):
+                    await stream.write(event.data)
+            await stream.finish()
+        except problems.Problem as problem:
+            if not stream.begun:
+                raise
+            await stream.fail(problem)
+
+    async def _ask(self, path: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:
+        async with open_with_retries(self._provider, path, msgspec.json.encode(request)) as response:
+            body = await response.aread()
+        try:
+            return msgspec.json.decode(body, type=answer_type)
+        except msgspec.MsgspecError as error:
+            raise problems.broken("provider", f"the provider's answer cannot be read: {error}") from error
+
+
+class _Chat:
+    def __init__(self, models: _Models) -> None:
+        self._models = models
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = await read_plain(Request(scope, receive), ChatCompletionRequest)
+        if wanted.stream:
+            await self._models.pass_on(wanted, EventStream(send))
+        else:
+            await plain(await self._models.complete(wanted))(scope, receive, send)
+
+
+class _Embeddings:
+    def __init__(self, models: _Models) -> None:
+        self._models = models
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wanted = await read_plain(Request(scope, receive), EmbeddingRequest)
+        await plain(await self._models.embed(wanted))(scope, receive, send)

@@ -1,0 +1,79 @@
+"""The gateway's request queue on NATS: `<ns>.gateway.requests`, answered to the reply subject."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from nats.aio.msg import Msg
+
+from chaos.reference import budget, envelope, problems, telemetry
+from chaos.reference.bus import Bus, lower_case
+from chaos.reference.messages import ChatRequest, ChatResponse
+from chaos.reference.openai import ChatCompletion, ChatCompletionRequest
+from chaos.reference.problems import Problem
+
+__all__ = ["RequestQueue"]
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+
+Complete = Callable[[ChatCompletionRequest], Awaitable[ChatCompletion]]
+
+
+class RequestQueue:
+    """Takes requests from a queue group and answers each, with a completion or a problem."""
+
+    def __init__(self, namespace: str, complete: Complete) -> None:
+        self._subject = f"{namespace}.gateway.requests"
+        self._complete = complete
+        self._waiting: asyncio.Queue[Msg] = asyncio.Queue(maxsize=1000)
+        self._subscribed = False
+
+    async def prepare(self, bus: Bus) -> None:
+        """Subscribe once; the client renews the subscription after a reconnect."""
+        if not self._subscribed:
+            await bus.client.subscribe(self._subject, queue="gateway", cb=self._waiting.put)
+            self._subscribed = True
+        await bus.client.flush(timeout=1)
+
+    async def run(self, bus: Bus) -> None:
+        """Serve until cancelled, a bounded number of requests at a time."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await slots.acquire()
+                message = await self._waiting.get()
+                group.create_task(self._serve(bus, message)).add_done_callback(lambda _task: slots.release())
+
+    async def _serve(self, bus: Bus, message: Msg) -> None:
+        headers = lower_case(message.headers)
+        attributes = {"messaging.system": "nats", "messaging.destination.name": self._subject}
+        with telemetry.incoming(headers), telemetry.span("process", telemetry.SpanKind.CONSUMER, attributes):
+            try:
+                with budget.travel(headers):
+                    payload = await self._answer(message)
+                    await bus.reply(message, payload)
+            except Problem as problem:
+                log.warning("a reply could not be sent: %s", problem)
+                telemetry.mark_current_failed(problem)
+
+    async def _answer(self, message: Msg) -> bytes:
+        try:
+            request = envelope.decode(message.data, "chat.request", ChatRequest)
+            completion = await self._complete(ChatCompletionRequest(model=request.model, messages=request.messages))
+        except envelope.EnvelopeError as error:
+            problem = problems.invalid_request(str(error))
+        except Problem as raised:
+            problem = raised
+        else:
+            text = completion.choices[0].message.content or ""
+            return envelope.encode(
+                "chat.response", ChatResponse(text=text, usage=completion.usage, model=completion.model)
+            )
+        telemetry.mark_current_failed(problem)
+        details = msgspec.structs.replace(problem.details, trace_id=telemetry.trace_id())
+        return envelope.encode_problem(details)
