@@ -160,6 +160,8 @@ class Connection:
 
     def _ended(self, pipe: Pipe, end: End, fault: str) -> None:
         """An end got through a pipe."""
+        if end is End.FIN and pipe is self.down:
+            self.observer.reply_ended()
         if end is End.RESET:
             self.reset("rst", fault)
         elif end is End.CLOSE or self.proxy.server.options.strict:
@@ -196,7 +198,7 @@ class Connection:
         if self.closing:
             return
         self.closing = True
-        self.observer.closed(status, fault)
+        self.observer.closed(status, fault, self.up.received + self.down.received)
         for endpoint in (self.client, self.upstream):
             if endpoint.transport is not None:
                 endpoint.transport.close()

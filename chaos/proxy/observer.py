@@ -12,34 +12,28 @@ __all__ = ["Observer"]
 class Observer:
     """Watches one connection. Writes `open`, `touch` once per fault and direction, and `close` with what caused it."""
 
-    __slots__ = ("_opened", "_touched", "connection", "link", "log", "nbytes")
+    __slots__ = ("_log", "_number", "_touched", "link")
 
-    def __init__(self, log: WireLog, link: str, connection: int) -> None:
-        self.log = log
+    def __init__(self, log: WireLog, link: str, number: int) -> None:
         self.link = link
-        self.connection = connection
-        self.nbytes = 0
-        self._opened = False
+        self._log = log
+        self._number = number
         self._touched: set[tuple[str, str]] = set()
 
     def opened(self) -> None:
-        """Both sides are there."""
-        self._opened = True
-        self.log.append((time.monotonic_ns(), "open", self.link, self.connection))
+        """The connection was accepted and its upstream dialled (unless a fault keeps it from that)."""
+        self._log.append((time.monotonic_ns(), "open", self.link, self._number))
 
     def acted(self, direction: str, fault: str) -> None:
         """A fault acted on bytes of that direction."""
         if (direction, fault) not in self._touched:
             self._touched.add((direction, fault))
-            self.touched(direction, fault)
+            self._log.append((time.monotonic_ns(), "touch", self.link, self._number, 0, direction, "", 0, (fault,)))
 
-    def touched(self, direction: str, fault: str) -> None:
-        """The first time that this fault acted in this direction."""
-        self.log.append((time.monotonic_ns(), "touch", self.link, self.connection, 0, direction, "", 0, (fault,)))
+    def reply_ended(self) -> None:
+        """The callee's end of the stream was passed on."""
 
-    def closed(self, status: str, fault: str) -> None:
-        """The connection ended; `fault` caused it, if any."""
+    def closed(self, status: str, fault: str, nbytes: int) -> None:
+        """The connection ended after so many bytes in all; `fault` caused it, if any."""
         faults = (fault,) if fault else ()
-        self.log.append(
-            (time.monotonic_ns(), "close", self.link, self.connection, 0, "", "", self.nbytes, faults, status)
-        )
+        self._log.append((time.monotonic_ns(), "close", self.link, self._number, 0, "", "", nbytes, faults, status))

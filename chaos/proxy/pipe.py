@@ -35,7 +35,7 @@ class Pipe:
     """`source` is read, `sink` is written; either may still be missing (the other side is being dialled).
 
     Calls back: `ended(pipe, end, fault)` when an end got through, `acted(direction, fault)` when a stage touched something,
-    `passed(data)` with each chunk that leaves (when the link is framed).
+    `entered(data)` and `passed(data)` with each chunk that comes and leaves (when the link is framed).
     """
 
     __slots__ = (
@@ -50,6 +50,7 @@ class Pipe:
         "acted",
         "direction",
         "ended",
+        "entered",
         "finished",
         "passed",
         "received",
@@ -69,6 +70,7 @@ class Pipe:
         self.direction = direction
         self.ended = ended
         self.acted = acted
+        self.entered: Callable[[bytes], None] | None = None
         self.passed: Callable[[bytes], None] | None = None
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
@@ -95,6 +97,8 @@ class Pipe:
     def feed(self, data: bytes) -> None:
         """A chunk came from the source."""
         self.received += len(data)
+        if self.entered is not None:
+            self.entered(data)
         if self.seats:
             self._run(0, [data], monotonic_ns())
         else:

@@ -6,27 +6,22 @@ import socket
 import time
 from itertools import count
 
-import msgspec
-
 from chaos.model.link import Protocol
 from chaos.proxy.address import format_address, resolve_listen
+from chaos.proxy.chain import Chain
 from chaos.proxy.connection import Connection
-from chaos.proxy.errors import (
-    InvalidStreamError,
-    InvalidToxicTypeError,
-    ListenError,
-    ToxicExistsError,
-    ToxicNotFoundError,
-)
+from chaos.proxy.errors import ListenError
+from chaos.proxy.http_observer import HttpObserver
 from chaos.proxy.listener import Listener
 from chaos.proxy.observer import Observer
 from chaos.proxy.pipe import Pipe
 from chaos.proxy.server import Server
 from chaos.proxy.settings import ProxySettings, ToxicSpec
 from chaos.proxy.toxic import Toxic
-from chaos.proxy.toxics import TOXIC_TYPES
 
 __all__ = ["Proxy"]
+
+RELISTEN_NS = 50_000_000
 
 
 class Proxy:
@@ -44,8 +39,7 @@ class Proxy:
         self._listener: Listener | None = None
         self._connections: dict[int, Connection] = {}
         self._numbers = count(1)
-        self._orders = count(1)
-        self._toxics: list[Toxic] = []
+        self.chain = Chain(server, self.name, self.connections, self._listen_or_refuse)
 
     def __repr__(self) -> str:
         state = "enabled" if self.enabled else "disabled"
@@ -61,7 +55,7 @@ class Proxy:
             raise error if update else ListenError(f"listen tcp: {error}") from error
         listener = Listener(address, self._accepted)
         try:
-            if not any(toxic.active and toxic.kind.closes_listener for toxic in self._toxics):
+            if not self.chain.refusing:
                 listener.open()
         except ListenError:
             listener.close()
@@ -84,6 +78,18 @@ class Proxy:
         self.stop()
         for toxic in self.toxics:
             self.remove_toxic(toxic.name)
+
+    def _listen_or_refuse(self) -> None:
+        """Do what the toxics say; a port that somebody else listens on meanwhile is tried again."""
+        if self._listener is None:
+            return
+        if self.chain.refusing:
+            self._listener.refuse()
+            return
+        try:
+            self._listener.open()
+        except ListenError:
+            self.server.timers.at(time.monotonic_ns() + RELISTEN_NS, self._listen_or_refuse)
 
     async def differs(self, listen: str | None, upstream: str | None) -> bool:
         """Whether these are other addresses than the present ones, after resolving. Raises ListenError, without the prefix."""
@@ -116,15 +122,16 @@ class Proxy:
 
     def observe(self, connection: Connection) -> Observer:
         """Who writes that connection's wire records."""
+        if self.protocol is Protocol.HTTP:
+            return HttpObserver(self.server.wire, self.name, connection)
         return Observer(self.server.wire, self.name, connection.number)
 
     def _accepted(self, client_socket: socket.socket) -> None:
         connection = Connection(self, next(self._numbers), client_socket)
         self._connections[connection.number] = connection
-        active = [toxic for toxic in self._toxics if toxic.active]
-        for toxic in active:
+        for toxic in self.chain.active():
             connection.attach(toxic)
-        connection.start(dial=not any(toxic.kind.accepts_silently for toxic in active))
+        connection.start(dial=not self.chain.silent(connection.number))
 
     def count(self, pipe: Pipe) -> None:
         """Keep a closing connection's bytes."""
@@ -152,58 +159,30 @@ class Proxy:
     @property
     def toxics(self) -> tuple[Toxic, ...]:
         """Upstream ones first, each in the order of their creation; armed ones included."""
-        return tuple(sorted(self._toxics, key=lambda toxic: (toxic.stream.lower() != "upstream", toxic.order)))
+        return self.chain.all()
 
     def toxic(self, name: str) -> Toxic:
         """The toxic of that name. Raises ToxicNotFoundError."""
-        for toxic in self._toxics:
-            if toxic.name == name:
-                return toxic
-        raise ToxicNotFoundError
+        return self.chain.get(name)
 
     def add_toxic(self, spec: ToxicSpec) -> Toxic:
         """Add a toxic; it takes hold of live connections at once, or at `at_ns`.
 
-        Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, checked in this order.
+        Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError, checked in this
+        order.
         """
-        if spec.stream.lower() not in {"upstream", "downstream"}:
-            raise InvalidStreamError
-        kind = TOXIC_TYPES.get(spec.type)
-        if kind is None:
-            raise InvalidToxicTypeError
-        name = spec.name or f"{spec.type}_{spec.stream}"
-        if any(toxic.name == name for toxic in self._toxics):
-            raise ToxicExistsError
-        toxic = Toxic(spec, kind, kind.decode(spec.attributes), next(self._orders), self.server.options.seed)
-        self._toxics.append(toxic)
-        self._begin(toxic)
-        return toxic
+        return self.chain.add(spec)
 
     def update_toxic(self, name: str, attributes: dict[str, int], toxicity: float | None = None) -> Toxic:
         """Change the attributes given and the toxicity; all or nothing. Raises ToxicNotFoundError, BadAttributesError."""
-        toxic = self.toxic(name)
-        merged = {**msgspec.structs.asdict(toxic.attributes), **attributes}
-        toxic.attributes = toxic.kind.decode(merged)
-        toxic.toxicity = toxic.toxicity if toxicity is None else toxicity
-        if toxic.active:
-            for connection in self.connections():
-                connection.update(toxic)
-        return toxic
+        return self.chain.update(name, attributes, toxicity)
 
     def remove_toxic(self, name: str, reason: str = "healed") -> None:
         """Take a toxic away; what it held goes on at once. `reason` stands in the wire log. Raises ToxicNotFoundError."""
-        toxic = self.toxic(name)
-        self._toxics.remove(toxic)
-        self._end(toxic, reason)
+        self.chain.remove(self.chain.get(name), reason)
 
-    def _begin(self, toxic: Toxic) -> None:
-        toxic.since_ns = time.monotonic_ns()
-        for connection in self.connections():
-            connection.attach(toxic)
-        self.server.wire.append((toxic.since_ns, "on", self.name, 0, 0, "", "", 0, (toxic.fault,)))
-
-    def _end(self, toxic: Toxic, reason: str) -> None:
-        if toxic.active:
-            for connection in self.connections():
-                connection.detach(toxic)
-            self.server.wire.append((time.monotonic_ns(), "off", self.name, 0, 0, "", "", 0, (toxic.fault,), reason))
+    def end_lease(self, lease_id: str, reason: str) -> None:
+        """Remove the toxics that live by that lease."""
+        for toxic in self.chain.all():
+            if toxic.lease == lease_id:
+                self.chain.remove(toxic, reason)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 from chaos.proxy.errors import MissingFieldError, ProxyExistsError, ProxyNotFoundError
+from chaos.proxy.leases import Lease
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.server import Server
 from chaos.proxy.settings import Options, ProxySettings
@@ -19,6 +20,13 @@ class Registry:
     def __init__(self, server: Server) -> None:
         self.server = server
         self._proxies: dict[str, Proxy] = {}
+        server.leases.ended = self._lease_ended
+
+    def __iter__(self) -> Iterator[Proxy]:
+        return iter(self.proxies())
+
+    def __len__(self) -> int:
+        return len(self._proxies)
 
     def proxies(self) -> tuple[Proxy, ...]:
         """All of them, oldest first."""
@@ -76,6 +84,10 @@ class Registry:
             await proxy.update(enabled=True)
             for toxic in proxy.toxics:
                 proxy.remove_toxic(toxic.name)
+
+    def _lease_ended(self, lease: Lease, reason: str) -> None:
+        for proxy in self.proxies():
+            proxy.end_lease(lease.id, reason)
 
     async def close(self) -> None:
         """Stop everything."""

@@ -1,4 +1,4 @@
-"""What all proxies of one server share: options, timers, wire log, tasks, the stop on the garbage collector."""
+"""What all proxies of one server share: options, timers, wire log, leases, tasks, the stop on the garbage collector."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from chaos.proxy.collector import QuietCollector
+from chaos.proxy.leases import Leases
 from chaos.proxy.settings import Options
 from chaos.proxy.timers import Timers
 from chaos.proxy.wirelog import WireLog
@@ -22,6 +23,7 @@ class Server:
         self.options = options
         self.timers = Timers(self.loop)
         self.wire = WireLog(self.timers, options.wire_backlog_bytes)
+        self.leases = Leases(self.timers)
         self.collector = QuietCollector(enabled=options.own_process)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -42,6 +44,7 @@ class Server:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.leases.close()
         self.wire.close()
         self.collector.close()
         self.timers.close()

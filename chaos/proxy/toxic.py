@@ -57,6 +57,11 @@ class Toxic:
         return self.spec.for_ms
 
     @property
+    def scheduled(self) -> bool:
+        """Whether it begins or ends by itself."""
+        return self.spec.at_ns is not None or self.spec.for_ms is not None
+
+    @property
     def active(self) -> bool:
         """Whether its onset has been."""
         return self.since_ns is not None

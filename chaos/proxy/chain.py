@@ -1,0 +1,137 @@
+"""The toxics of one proxy: added, begun, changed, ended; each at once or by itself at its time, never waiting for a peer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import count
+
+import msgspec
+
+from chaos.proxy.connection import Connection
+from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, ToxicNotFoundError
+from chaos.proxy.server import Server
+from chaos.proxy.settings import ToxicSpec
+from chaos.proxy.stage import MAX_NS, MS
+from chaos.proxy.toxic import Toxic
+from chaos.proxy.toxics import TOXIC_TYPES
+
+__all__ = ["Chain"]
+
+
+class Chain:
+    """In the order of creation. `listening` is called when connects must begin or cease to be refused."""
+
+    def __init__(
+        self,
+        server: Server,
+        link: str,
+        connections: Callable[[], tuple[Connection, ...]],
+        listening: Callable[[], None],
+    ) -> None:
+        self._server = server
+        self._link = link
+        self._connections = connections
+        self._listening = listening
+        self._orders = count(1)
+        self._toxics: list[Toxic] = []
+
+    def all(self) -> tuple[Toxic, ...]:
+        """Upstream ones first, each in the order of their creation; armed ones included."""
+        return tuple(sorted(self._toxics, key=lambda toxic: (toxic.stream.lower() != "upstream", toxic.order)))
+
+    def active(self) -> list[Toxic]:
+        """Those whose onset has been, in the order of their creation."""
+        return [toxic for toxic in self._toxics if toxic.active]
+
+    @property
+    def refusing(self) -> bool:
+        """Whether connects are refused."""
+        return any(toxic.kind.closes_listener for toxic in self.active())
+
+    def silent(self, connection: int) -> bool:
+        """Whether that new connection is accepted and not passed to the upstream."""
+        return any(toxic.kind.accepts_silently and toxic.affects(self._link, connection) for toxic in self.active())
+
+    def get(self, name: str) -> Toxic:
+        """The toxic of that name. Raises ToxicNotFoundError."""
+        for toxic in self._toxics:
+            if toxic.name == name:
+                return toxic
+        raise ToxicNotFoundError
+
+    def add(self, spec: ToxicSpec) -> Toxic:
+        """Add a toxic and begin it, now or at its time.
+
+        Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError.
+        """
+        if spec.stream.lower() not in {"upstream", "downstream"}:
+            raise InvalidStreamError
+        kind = TOXIC_TYPES.get(spec.type)
+        if kind is None:
+            raise InvalidToxicTypeError
+        name = spec.name or f"{spec.type}_{spec.stream}"
+        if any(toxic.name == name for toxic in self._toxics):
+            raise ToxicExistsError
+        attributes = kind.decode(spec.attributes)
+        if spec.lease is not None:
+            self._server.leases.get(spec.lease)
+        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed)
+        self._toxics.append(toxic)
+        self._schedule(toxic)
+        return toxic
+
+    def update(self, name: str, attributes: dict[str, int], toxicity: float | None = None) -> Toxic:
+        """Change the attributes given and the toxicity; all or nothing. Raises ToxicNotFoundError, BadAttributesError."""
+        toxic = self.get(name)
+        toxic.attributes = toxic.kind.decode({**msgspec.structs.asdict(toxic.attributes), **attributes})
+        toxic.toxicity = toxic.toxicity if toxicity is None else toxicity
+        if toxic.active:
+            for connection in self._connections():
+                connection.update(toxic)
+        return toxic
+
+    def remove(self, toxic: Toxic, reason: str = "healed") -> None:
+        """Take a toxic away; what it held goes on at once. `reason` is the status of its `off` record."""
+        self._toxics.remove(toxic)
+        if toxic.timer is not None:
+            toxic.timer.cancel()
+            toxic.timer = None
+        if toxic.scheduled:
+            self._server.collector.let_go()
+        if not toxic.active:
+            return
+        for connection in self._connections():
+            connection.detach(toxic)
+        if toxic.kind.closes_listener:
+            self._listening()
+        self._record("off", toxic, time.monotonic_ns(), reason)
+
+    def _schedule(self, toxic: Toxic) -> None:
+        if toxic.scheduled:
+            self._server.collector.hold()
+        if toxic.at_ns is not None and toxic.at_ns > time.monotonic_ns():
+            toxic.timer = self._server.timers.at(toxic.at_ns, lambda: self._begin(toxic))
+        else:
+            self._begin(toxic)
+
+    def _begin(self, toxic: Toxic) -> None:
+        now_ns = toxic.since_ns = time.monotonic_ns()
+        self._record("on", toxic, now_ns)
+        if toxic.kind.closes_listener:
+            self._listening()
+        cuts = toxic.kind.cuts_live is not None and toxic.kind.cuts_live(toxic.attributes)
+        for connection in self._connections():
+            if not cuts:
+                connection.attach(toxic)
+            elif toxic.affects(self._link, connection.number):
+                toxic.hits += 1
+                connection.reset("rst", toxic.fault)
+        if toxic.for_ms is not None:
+            # From the planned start: a late onset does not move the end.
+            start_ns = now_ns if toxic.at_ns is None else toxic.at_ns
+            toxic.end_ns = start_ns + min(round(toxic.for_ms * MS), MAX_NS)
+            toxic.timer = self._server.timers.at(toxic.end_ns, lambda: self.remove(toxic, "ended"))
+
+    def _record(self, kind: str, toxic: Toxic, t_ns: int, status: str = "") -> None:
+        self._server.wire.append((t_ns, kind, self._link, 0, 0, "", "", 0, (toxic.fault,), status))

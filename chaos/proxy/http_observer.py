@@ -1,0 +1,60 @@
+"""What becomes a wire record on an HTTP link: requests as they come, replies as they are delivered, and what acted on each."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from chaos.proxy.observer import Observer
+from chaos.wire.http1 import Http1Framer
+
+if TYPE_CHECKING:
+    from chaos.proxy.connection import Connection
+    from chaos.proxy.wirelog import WireLog
+
+__all__ = ["HttpObserver"]
+
+
+class HttpObserver(Observer):
+    """Frames requests where they enter the proxy and replies where they leave it: what a fault swallows is not delivered."""
+
+    __slots__ = ("_connection", "_framer")
+
+    def __init__(self, log: WireLog, link: str, connection: Connection) -> None:
+        super().__init__(log, link, connection.number)
+        self._framer = Http1Framer(link, connection.number, log.append)
+        self._connection = connection
+        connection.up.entered = self._entered
+        connection.down.passed = self._passed
+
+    def acted(self, direction: str, fault: str) -> None:
+        """Mark the message under way, or note a touch once there are no messages any more."""
+        if self._framer.raw:
+            super().acted(direction, fault)
+        elif direction == ">":
+            self._framer.mark_request((fault,))
+        else:
+            self._framer.mark_reply((fault,))
+
+    def reply_ended(self) -> None:
+        """A reply that reaches until the close is complete."""
+        self._framer.end_reply(time.monotonic_ns())
+
+    def closed(self, status: str, fault: str, nbytes: int) -> None:
+        """Abort the exchanges that are open, then note the close."""
+        self._framer.end(time.monotonic_ns(), (fault,) if fault else ())
+        super().closed(status, fault, nbytes)
+
+    def _entered(self, data: bytes) -> None:
+        self._framer.feed_request(data, time.monotonic_ns())
+        if self._framer.raw:
+            self._untap()
+
+    def _passed(self, data: bytes) -> None:
+        self._framer.feed_reply(data, time.monotonic_ns())
+        if self._framer.raw:
+            self._untap()
+
+    def _untap(self) -> None:
+        self._connection.up.entered = None
+        self._connection.down.passed = None
