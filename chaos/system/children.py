@@ -148,7 +148,7 @@ def _start_message(spec: ChildSpec, scratch: Scratch) -> dict[str, Any]:
         "op": "start",
         "name": spec.name,
         "argv": list(spec.argv),
-        "env": {**spec.env, RUN_VARIABLE: scratch.run},
+        "env": {**spec.env, RUN_VARIABLE: scratch.path.name},
         "cwd": str(spec.cwd or Path.cwd()),
         "log": str(spec.log),
         "stop_signal": spec.stop_signal,
@@ -189,7 +189,7 @@ def _start_supervisor(scratch: Scratch, sock: socket.socket, log: Path) -> subpr
             stdin=sock.fileno(),
             stdout=out,
             stderr=out,
-            env={**minimal_environment(), RUN_VARIABLE: scratch.run},
+            env={**minimal_environment(), RUN_VARIABLE: scratch.path.name},
             start_new_session=True,
         )
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 __all__ = ["RUN_VARIABLE", "minimal_environment"]
 
 RUN_VARIABLE = "CHAOS_RUN"
-"""Marks every process of a run, so that left-overs of a dead run can be told from everything else."""
+"""Marks every process of a run with the name of its scratch directory, so that left-overs of a dead run can be found."""
 
 _KEPT = frozenset({"HOME", "LANG", "LANGUAGE", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV"})
 _KEPT_PREFIXES = ("LC_", "PYTHON")

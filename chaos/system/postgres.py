@@ -24,7 +24,7 @@ from chaos.system.secret import Secret, random_secret
 if TYPE_CHECKING:
     from chaos.system.children import Children
 
-__all__ = ["PostgresServer", "start_postgres", "wait_accepting"]
+__all__ = ["PostgresServer", "role_dsn", "start_postgres", "wait_accepting"]
 
 ADMIN = "chaos_admin"
 ROLE = "chaos"
@@ -71,7 +71,12 @@ class PostgresServer:
 
     def dsn_through(self, address: Address) -> Secret:
         """DSN of the application's role by way of `address`."""
-        return _dsn(ROLE, self.password, address)
+        return role_dsn(self.password, address)
+
+
+def role_dsn(password: Secret, address: Address) -> Secret:
+    """DSN of the application's role at `address`."""
+    return _dsn(ROLE, password, address)
 
 
 def _dsn(user: str, password: Secret, address: Address) -> Secret:

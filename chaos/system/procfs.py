@@ -9,7 +9,17 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["ProcessStat", "alive", "boot_id", "descendants", "environ_value", "links_into", "pids", "stat"]
+__all__ = [
+    "ProcessStat",
+    "alive",
+    "boot_id",
+    "descendants",
+    "environ_value",
+    "links_into",
+    "pid_namespace",
+    "pids",
+    "stat",
+]
 
 PROC = "/proc"
 
@@ -115,3 +125,11 @@ def links_into(pid: int, directory: str) -> bool:
 def boot_id() -> str:
     """Names this boot of the machine; start times compare only within one. Empty where unknown."""
     return _read(f"{PROC}/sys/kernel/random/boot_id").decode("ascii", "replace").strip()
+
+
+def pid_namespace() -> str:
+    """Names the space in which process ids mean anything (containers have their own). Empty where unknown."""
+    try:
+        return os.readlink(f"{PROC}/self/ns/pid")
+    except OSError:
+        return ""

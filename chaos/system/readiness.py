@@ -11,7 +11,7 @@ from chaos.errors import NotReadyError
 from chaos.system.child import Child, log_tail
 from chaos.system.ports import Address
 
-__all__ = ["http_status", "log_has", "tcp_accepts", "wait_until"]
+__all__ = ["http_status", "log_has", "log_size", "tcp_accepts", "wait_until"]
 
 ATTEMPT_S = 1.0
 _FIRST_PAUSE_S = 0.01
@@ -79,9 +79,19 @@ async def tcp_accepts(address: Address) -> bool:
     return True
 
 
-def log_has(log: Path, pattern: str) -> bool:
-    """Whether a line of the log matches the regular expression."""
+def log_size(log: Path) -> int:
+    """Bytes in the log; 0 if there is none yet."""
     try:
-        return re.search(pattern, log.read_text("utf-8", "replace"), re.MULTILINE) is not None
+        return log.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def log_has(log: Path, pattern: str, since: int = 0) -> bool:
+    """Whether a line of the log, from byte `since` on, matches the regular expression."""
+    try:
+        with log.open("rb") as file:
+            file.seek(since)
+            return re.search(pattern, file.read().decode("utf-8", "replace"), re.MULTILINE) is not None
     except FileNotFoundError:
         return False

@@ -32,11 +32,14 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
     start_ticks: int
     boot: str
+    pid_namespace: str
     created_unix_s: float
 
     @property
     def lives(self) -> bool:
         """Whether the process that made the directory is still there."""
+        if self.boot == procfs.boot_id() and self.pid_namespace != procfs.pid_namespace():
+            return True  # of another container: we cannot see its processes, so we must not judge them
         return self.boot == procfs.boot_id() and procfs.alive(self.pid, self.start_ticks or None)
 
 
@@ -71,6 +74,7 @@ def make_scratch(run: str) -> Scratch:
         pid=os.getpid(),
         start_ticks=own.start_ticks if own else 0,
         boot=procfs.boot_id(),
+        pid_namespace=procfs.pid_namespace(),
         created_unix_s=time.time(),
     )
     (path / OWNER_FILE).write_text(json.dumps(msgspec.to_builtins(owner)))

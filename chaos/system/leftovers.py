@@ -1,0 +1,119 @@
+"""What runs that were killed together with their supervisor left behind: found by owner file, removed, proven gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+
+from chaos.errors import HealError
+from chaos.system import procfs, sharedmem, trees
+from chaos.system.environment import RUN_VARIABLE
+from chaos.system.scratch import PREFIX, read_owner, scratch_roots
+
+__all__ = ["Leftover", "find_leftovers", "remove_leftover"]
+
+_UNOWNED_AGE_S = 60.0  # a directory without an owner file is either being made right now, or of a dead run
+_DEATH_DEADLINE_S = 5.0
+_PAUSE_S = 0.02
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """A scratch directory whose run is dead, and the processes that still belong to it."""
+
+    path: Path
+    run: str
+    pids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        living = f"processes {', '.join(map(str, self.pids))}" if self.pids else "no process"
+        return f"run {self.run or 'unknown'}: {self.path}, {living}"
+
+
+def find_leftovers(roots: tuple[Path, ...] | None = None) -> tuple[Leftover, ...]:
+    """Everything of ours (this user's) whose run is dead and whose supervisor is not at work any more."""
+    found = []
+    for root in roots or scratch_roots():
+        for path in sorted(root.glob(f"{PREFIX}*")):
+            leftover = _examine(path)
+            if leftover is not None:
+                found.append(leftover)
+    return tuple(found)
+
+
+def _examine(path: Path) -> Leftover | None:
+    try:
+        about = path.lstat()
+    except FileNotFoundError:
+        return None
+    if not path.is_dir() or path.is_symlink() or about.st_uid != os.geteuid():
+        return None  # others may put directories of that name here: touch only our own
+    owner = read_owner(path)
+    if owner is None and time.time() - about.st_mtime < _UNOWNED_AGE_S:
+        return None
+    if owner is not None and owner.lives:
+        return None
+    return Leftover(path=path, run=owner.run if owner else "", pids=_belonging(path))
+
+
+def _belonging(path: Path) -> tuple[int, ...]:
+    """Living processes that were started with this scratch directory's mark, or that work inside it."""
+    return tuple(
+        pid
+        for pid in procfs.pids()
+        if pid != os.getpid()
+        and procfs.alive(pid)
+        and (procfs.environ_value(pid, RUN_VARIABLE) == path.name or procfs.links_into(pid, str(path)))
+    )
+
+
+def remove_leftover(leftover: Leftover) -> tuple[int, ...]:
+    """End its processes, remove its shared memory and its directory; the processes that were ended.
+
+    Proves it by looking again: raises HealError naming what is still there.
+    """
+    if (owner := read_owner(leftover.path)) is not None and owner.lives:
+        raise HealError(f"{leftover.path} belongs to run {owner.run}, which is alive (process {owner.pid})")
+    creators = set(leftover.pids) | _postmaster(leftover.path)
+    uids = {os.geteuid(), *_owners_of(leftover.path)}
+    ended = _end(leftover.path)
+    for uid in uids:
+        sharedmem.remove_segments(sharedmem.segments_of(creators | set(ended), uid))
+    gone = trees.remove_tree(str(leftover.path))
+    left = _belonging(leftover.path)
+    if left or not gone:
+        raise HealError(
+            f"of run {leftover.run} there are still {'processes ' + str(left) if left else ''} "
+            f"{leftover.path if not gone else ''}; end or remove them by hand"
+        )
+    return ended
+
+
+def _end(path: Path) -> tuple[int, ...]:
+    ended: set[int] = set()
+    deadline = time.monotonic() + _DEATH_DEADLINE_S
+    while (living := _belonging(path)) and time.monotonic() < deadline:
+        for pid in living:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)  # ends stopped processes too
+        ended.update(living)
+        time.sleep(_PAUSE_S)  # the kernel tells only parents
+    return tuple(sorted(ended))
+
+
+def _postmaster(path: Path) -> set[int]:
+    try:
+        return {int((path / "pg" / "data" / "postmaster.pid").read_text().split()[0])}
+    except (OSError, ValueError, IndexError):
+        return set()
+
+
+def _owners_of(path: Path) -> set[int]:
+    try:
+        return {entry.lstat().st_uid for entry in path.iterdir()}
+    except OSError:
+        return set()

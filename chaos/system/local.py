@@ -1,0 +1,193 @@
+"""A whole system on this machine: Postgres, NATS and services, each reached through its callers' links.
+
+    with LocalSystem(children, log_dir) as system:
+        upstreams = system.reserve()           # where every callee will listen: the proxies' upstreams
+        await system.start(listeners)          # link name -> the listener its caller is told
+        ...
+        await system.stop_services()           # gracefully, so that telemetry is flushed
+
+Servers and what is left of the services end with the `children` they were started by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Self
+
+from chaos.errors import NotReadyError
+from chaos.system.child import STOP_GRACE_MS, Child, ChildExit, ChildSpec
+from chaos.system.children import Children
+from chaos.system.nats import USER, NatsServer, start_nats, wait_serving
+from chaos.system.ports import Address, PortHold, reserve_port
+from chaos.system.postgres import PostgresServer, start_postgres, wait_accepting
+from chaos.system.readiness import log_size
+from chaos.system.reference import REFERENCE_SERVICES
+from chaos.system.secret import Secret
+from chaos.system.services import ServiceSpec, start_service, wait_ready
+from chaos.system.wiring import Credentials, Wiring
+
+__all__ = ["DriverSettings", "LocalSystem", "Progress"]
+
+Progress = Callable[[str], None]
+"""Told one line for each part that came up."""
+
+POSTGRES, NATS, MONITOR = "postgres", "nats", "nats-monitor"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class DriverSettings:
+    """What the driver has to know of the system besides the listeners of its links."""
+
+    digest_key: Secret
+    nats_user: str
+    nats_password: Secret
+    namespace: str
+
+
+class LocalSystem:
+    """The system of one run. Ports are held from `reserve` until the `with` block ends, restarts included."""
+
+    def __init__(
+        self,
+        children: Children,
+        log_dir: Path,
+        *,
+        services: tuple[ServiceSpec, ...] = REFERENCE_SERVICES,
+        namespace: str = "ref",
+        defects: tuple[str, ...] = (),
+        otlp_endpoint: str | None = None,
+        progress: Progress = lambda _line: None,
+    ) -> None:
+        self._children = children
+        self._log_dir = log_dir
+        self._services = {service.name: service for service in services}
+        self._progress = progress
+        self._credentials = Credentials()
+        self._wiring = Wiring(
+            credentials=self._credentials, namespace=namespace, defects=defects, otlp_endpoint=otlp_endpoint
+        )
+        self._holds: dict[str, PortHold] = {}
+        self._specs: dict[str, ChildSpec] = {}
+        self._postgres: PostgresServer | None = None
+        self._nats: NatsServer | None = None
+
+    def __repr__(self) -> str:
+        return f"<LocalSystem {self._wiring.namespace}: {', '.join(self._holds) or 'nothing reserved'}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for hold in self._holds.values():
+            hold.close()
+
+    @property
+    def postgres(self) -> PostgresServer:
+        """The running Postgres: DSNs for read-back. Raises NotReadyError before `start`."""
+        if self._postgres is None:
+            raise NotReadyError("Postgres was not started yet")
+        return self._postgres
+
+    @property
+    def nats(self) -> NatsServer:
+        """The running nats-server: URL and monitor. Raises NotReadyError before `start`."""
+        if self._nats is None:
+            raise NotReadyError("NATS was not started yet")
+        return self._nats
+
+    @property
+    def driver_settings(self) -> DriverSettings:
+        """What the driver needs to talk to the system and to check its answers."""
+        return DriverSettings(
+            digest_key=self._credentials.digest_key,
+            nats_user=USER,
+            nats_password=self._credentials.nats,
+            namespace=self._wiring.namespace,
+        )
+
+    def secrets(self) -> frozenset[str]:
+        """Every random credential of this run: nothing of it may stand in a file of the run."""
+        return self._credentials.values()
+
+    def reserve(self) -> dict[str, Address]:
+        """Choose and hold a port for every callee; where each will listen. Asking again gives the same answer."""
+        for name in (POSTGRES, NATS, MONITOR, *self._services):
+            if name not in self._holds:
+                self._holds[name] = reserve_port()
+        return {name: hold.address for name, hold in self._holds.items() if name != MONITOR}
+
+    async def start(self, link_listeners: Mapping[str, Address]) -> None:
+        """Start Postgres and NATS together, then all services together; returns when every one is ready.
+
+        A link that is missing in `link_listeners` leads straight to its callee. Raises NotReadyError naming the log of
+        what did not come up.
+        """
+        self.reserve()
+        await _together(self._start_postgres(), self._start_nats())
+        await _together(*(self._start_service(service, link_listeners) for service in self._services.values()))
+
+    async def restart(self, name: str) -> Child:
+        """Start a server or service again that has ended: same command, same port; wait until it is ready."""
+        since = log_size(self._specs[name].log)
+        child = await self._children.start(self._specs[name])
+        if name == POSTGRES:
+            self._postgres = dataclasses.replace(self.postgres, child=child)
+            await wait_accepting(self._postgres)
+        elif name == NATS:
+            self._nats = dataclasses.replace(self.nats, child=child)
+            await wait_serving(self._nats)
+        else:
+            await wait_ready(child, self._services[name].ready, self._holds[name], since)
+        return child
+
+    async def stop_services(self, grace_ms: float = STOP_GRACE_MS) -> tuple[ChildExit, ...]:
+        """Stop all services that still run, together and gracefully; how each ended. Servers stay up."""
+        running = [child for child in self._children.living if child.name in self._services]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(child.stop(grace_ms)) for child in running]
+        return tuple(task.result() for task in tasks)
+
+    async def _start_postgres(self) -> None:
+        began = time.monotonic()
+        self._postgres = await start_postgres(
+            self._children,
+            self._holds[POSTGRES],
+            self._log(POSTGRES),
+            password=self._credentials.postgres,
+            admin_password=self._credentials.postgres_admin,
+        )
+        self._up(self._postgres.child, began)
+
+    async def _start_nats(self) -> None:
+        began = time.monotonic()
+        self._nats = await start_nats(
+            self._children, self._holds[NATS], self._holds[MONITOR], self._log(NATS), password=self._credentials.nats
+        )
+        self._up(self._nats.child, began)
+
+    async def _start_service(self, service: ServiceSpec, listeners: Mapping[str, Address]) -> None:
+        began = time.monotonic()
+        env = self._wiring.environment(service, self.reserve(), listeners)
+        hold = self._holds[service.name]
+        self._up(await start_service(self._children, service, hold, env, self._log(service.name)), began)
+
+    def _log(self, name: str) -> Path:
+        return self._log_dir / f"{name}.log"
+
+    def _up(self, child: Child, began_s: float) -> None:
+        self._specs[child.name] = child.spec
+        self._progress(f"{child.name} ready in {time.monotonic() - began_s:.1f} s")
+
+
+async def _together(*steps: Coroutine[None, None, None]) -> None:
+    """Run steps at once; the first failure ends the others and is raised as it is, not in a group."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(step)
+    except* NotReadyError as failures:
+        raise failures.exceptions[0] from None

@@ -1,0 +1,112 @@
+"""Keeping credentials out of files: every form a secret takes in text, replaced; log files scrubbed atomically."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+__all__ = ["MARK", "Redactor", "environment_secrets"]
+
+MARK = "[redacted]"
+_SHORTEST = 6  # shorter values stand in innocent text everywhere; hiding them would destroy the log
+_SECRET_NAME = re.compile(
+    r"PASS(WORD|WD|PHRASE)?($|_)|PWD$|TOKEN|SECRET|(^|_|API)KEY($|_)|CREDENTIAL|(^|_)DSN($|_)|DATABASE_URL|(^|_)AUTH($|_)"
+    r"|CONNECTION_STRING|(^|_)(PG|POSTGRES|NATS|REDIS|AMQP|MONGO(DB)?)_UR[LI]$",
+    re.IGNORECASE,
+)
+_NOT_SECRET = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
+
+
+def environment_secrets(source: Mapping[str, str] | None = None) -> frozenset[str]:
+    """Values of variables whose names look like credentials, and the passwords inside values that are URLs."""
+    found: set[str] = set()
+    for name, value in (os.environ if source is None else source).items():
+        if _SECRET_NAME.search(name) and name not in _NOT_SECRET:
+            found.add(value)
+        if password := _password_of(value):
+            found.add(password)
+    return frozenset(value for value in found if len(value) >= _SHORTEST)
+
+
+def _password_of(value: str) -> str | None:
+    if "://" not in value or "@" not in value:
+        return None
+    try:
+        return urlsplit(value).password
+    except ValueError:
+        return None
+
+
+class Redactor:
+    """Replaces secrets in text and files: plain, URL-encoded, base64, and the password inside a DSN."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets for form in _forms(secret) if len(form) >= _SHORTEST}
+        # Longest first, so that a DSN goes as a whole before its password does.
+        ordered = sorted(forms, key=lambda form: (-len(form), form))
+        self._count = len(ordered)
+        self._text = re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
+        self._bytes = re.compile(b"|".join(re.escape(form.encode()) for form in ordered) or rb"(?!)")
+
+    def __repr__(self) -> str:
+        return f"<Redactor of {self._count} forms>"
+
+    def text(self, text: str) -> str:
+        """`text` without secrets."""
+        return self._text.sub(MARK, text)
+
+    def data(self, data: bytes) -> bytes:
+        """`data` without secrets."""
+        return self._bytes.sub(MARK.encode(), data)
+
+    def finds(self, data: bytes) -> bool:
+        """Whether a secret stands in `data`."""
+        return self._bytes.search(data) is not None
+
+    def scrub_file(self, path: Path) -> bool:
+        """Rewrite a finished file without secrets, atomically; True if there were any. Nobody may be writing to it."""
+        before = path.read_bytes()
+        after = self.data(before)
+        if after == before:
+            return False
+        draft = path.with_name(f".{path.name}.{os.getpid()}.scrub")
+        try:
+            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(after)
+            draft.chmod(path.stat().st_mode & 0o777)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return True
+
+    def scrub_tree(self, root: Path) -> tuple[Path, ...]:
+        """Scrub every file below `root`; the files that held a secret."""
+        return tuple(path for path in sorted(root.rglob("*")) if _plain(path) and self.scrub_file(path))
+
+
+def _plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _forms(secret: str) -> set[str]:
+    forms = {secret, unquote(secret), quote(secret, safe=""), quote_plus(secret)}
+    if password := _password_of(secret):
+        forms |= {password, unquote(password)}
+    forms |= {form.lower() for form in forms if "%" in form}
+    return forms | {part for form in tuple(forms) for part in _base64_forms(form.encode())}
+
+
+def _base64_forms(raw: bytes) -> set[str]:
+    """How base64 shows `raw` at each of the three alignments, without the characters its neighbours decide."""
+    result = set()
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
+        first = (0, 2, 3)[shift]
+        last = len(encoded) - (1 if (shift + len(raw)) % 3 else 0)
+        part = encoded[first:last]
+        result |= {part, part.replace("+", "-").replace("/", "_")}
+    return {part for part in result if len(part) >= 2 * _SHORTEST}
