@@ -1,1 +1,103 @@
-"""See docs/architecture.md."""
+"""The command line: one file per command, imported only when it is the one asked for, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol, cast
+
+from chaos import __version__
+from chaos.errors import ChaosError, HealError, NotReadyError
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "run": "run a drill and judge it",
+    "plan": "dry run: what a scenario would do and judge",
+    "validate": "check scenario files without running anything",
+    "schema": "print the JSON Schema of scenario files",
+    "report": "re-judge and re-render a stored run",
+    "defects": "list the defects the reference backend can be given",
+    "doctor": "check what this machine has and lacks",
+    "recover": "prove that nothing of earlier runs is left, remove what is",
+    "proxy": "run the fault proxy alone (flags of toxiproxy-server)",
+}
+
+_EPILOG = """examples:
+  chaos-drill run quickstart                     drill the reference backend, two minutes at most
+  chaos-drill run smoke --defect swallowed-error the same backend with a bug: exit 1
+  chaos-drill run my/drill.yaml --out /tmp/runs  your own scenario, results elsewhere
+  chaos-drill report latest                      judge the last run again
+  chaos-drill plan quickstart                    what would happen, without doing it
+
+exit codes: 0 all hold, 1 violated, 2 usage, 3 unknown, 4 aborted, 5 not ready, 6 a fault may remain,
+            130/143 interrupted (after healing)
+"""
+
+
+class _Command(Protocol):
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, args: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (`chaos.model.exit_code`). Never a traceback for bad input."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = next((word for word in words if not word.startswith("-")), None)
+    try:
+        if words and words[0] == "proxy":
+            from chaos.proxy.main import main as proxy
+
+            return proxy(words[1:])
+        parser = _parser()
+        if name not in _COMMANDS:
+            parser.parse_args(words)
+            parser.print_help()
+            return 0 if not words else 2
+        command = cast("_Command", importlib.import_module(f"chaos.cli.{name}"))
+        return _run(command, parser, words, name)
+    except BrokenPipeError:
+        # Whoever read our output went away; nothing more can be said to them.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(command: _Command, parser: argparse.ArgumentParser, words: list[str], name: str) -> int:
+    command.add_arguments(cast("argparse.ArgumentParser", parser.get_default("choices")[name]))
+    args = parser.parse_args(words)
+    try:
+        return command.run(args)
+    except ChaosError as error:
+        print(f"chaos-drill: {error}", file=sys.stderr)
+        return _code(error)
+
+
+def _code(error: ChaosError) -> int:
+    if isinstance(error, HealError):
+        return 6
+    return 5 if isinstance(error, NotReadyError) else 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="chaos-drill",
+        description="Chaos and resilience drills for agent, RAG and LLM-gateway backends, judged by evidence.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"chaos-drill {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    choices = {
+        name: commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        for name, summary in _COMMANDS.items()
+    }
+    parser.set_defaults(choices=choices)
+    return parser

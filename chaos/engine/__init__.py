@@ -1,1 +1,11 @@
-"""See docs/architecture.md."""
+"""The conductor of a drill and what it is made of. `conductor.py` holds the life of a run."""
+
+from __future__ import annotations
+
+from chaos.engine.defects import DEFECTS, Defect
+from chaos.engine.drill import Outcome, run_drill
+from chaos.engine.files import shipped_scenarios
+from chaos.engine.planning import load_plan, vocabulary
+from chaos.engine.recovering import recover
+
+__all__ = ["DEFECTS", "Defect", "Outcome", "load_plan", "recover", "run_drill", "shipped_scenarios", "vocabulary"]

@@ -72,6 +72,18 @@ class SteadyState:
             p99s_ms={name: round(_p99(values), 3) for name, values in by_workload.items()},
         )
 
+    def limits_ms(self) -> dict[str, float]:
+        """The slowest latency that still is baseline speed, by `workload.operation`: p50 x factor, p50 + floor, or p99, the largest."""
+        by_kind: dict[str, list[float]] = defaultdict(list)
+        for row in self._rows:
+            if row.ok:
+                by_kind[f"{row.workload}.{row.name}"].append(row.latency_ms)
+        factor, floor_ms = self._settings.speed_factor, self._settings.speed_floor_ms
+        return {
+            key: max(factor * median(values), floor_ms + median(values), _p99(values))
+            for key, values in by_kind.items()
+        }
+
     def _window(self, rows: list[_Row], end_ns: int, start_ns: int) -> tuple[list[_Row], list[_Row], int]:
         """The newest window of rows (newest first) before `end_ns`, the rows before it, and its lower edge; empty if too few."""
         edge_ns = end_ns - int(self._baseline.window_ms * 1e6)
@@ -107,7 +119,9 @@ class SteadyState:
         one, two = _medians(first), _medians(second)
         for key in one.keys() & two.keys():
             difference = abs(one[key] - two[key])
-            limit = max(self._settings.baseline_median_floor_ms, self._settings.baseline_median_ratio * min(one[key], two[key]))
+            limit = max(
+                self._settings.baseline_median_floor_ms, self._settings.baseline_median_ratio * min(one[key], two[key])
+            )
             if difference > limit:
                 self.reason = f"the median of {key} went from {one[key]:.0f} to {two[key]:.0f} ms between two windows"
                 return False

@@ -13,7 +13,9 @@ SECOND = 1_000_000_000
 BASELINE = Baseline(window_ms=2000, min_operations=10, min_per_workload=5)
 
 
-def answered(end_ms: float, latency_ms: float = 20, *, workload: str = "rag", name: str = "ask", ok: bool = True) -> Operation:
+def answered(
+    end_ms: float, latency_ms: float = 20, *, workload: str = "rag", name: str = "ask", ok: bool = True
+) -> Operation:
     """An operation answered at `end_ms`."""
     end_ns = int(end_ms * 1e6)
     start_ns = end_ns - int(latency_ms * 1e6)
@@ -23,7 +25,9 @@ def answered(end_ms: float, latency_ms: float = 20, *, workload: str = "rag", na
     )  # fmt: skip
 
 
-def steady_after(operations: list[Operation], now_s: float, *, workloads: tuple[str, ...] = ("rag",)) -> tuple[bool, str]:
+def steady_after(
+    operations: list[Operation], now_s: float, *, workloads: tuple[str, ...] = ("rag",)
+) -> tuple[bool, str]:
     """Whether these answers are steady at that time, and why not."""
     state = SteadyState(BASELINE, Settings(), workloads)
     for operation in operations:

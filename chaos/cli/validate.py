@@ -1,0 +1,29 @@
+"""`chaos-drill validate`: check scenario files; nothing is started."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `validate`."""
+    parser.epilog = "example:\n  chaos-drill validate scenarios/*.yaml\n"
+    parser.add_argument("scenario", nargs="+", help="shipped names or paths of YAML files")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check every file, tell every problem with its place. Returns 0, or 2 when one file is invalid."""
+    from chaos.engine import load_plan
+    from chaos.errors import UsageError
+
+    code = 0
+    for target in args.scenario:
+        try:
+            plan = load_plan(target)
+        except UsageError as error:
+            print(error, file=sys.stderr)
+            code = 2
+        else:
+            print(f"{plan.scenario.source}: valid ({len(plan.faults)} faults, {len(plan.cells)} cells to judge)")
+    return code

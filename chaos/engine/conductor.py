@@ -1,0 +1,189 @@
+"""The life of a run, in order. This file owns the list:
+
+    preflight    the journal is open, signals are watched
+    bring up     supervisor, proxy, a listener for every link, dependencies, services, driver (chaos.engine.rig)
+    baseline     load until two windows are steady; without that nothing is broken and the run is UNKNOWN
+    faults       every fault armed in the proxy with absolute times; it starts and ends them itself
+    heal         shielded, with its own deadline, verified by read-back
+    recovery     probes until k in a row are right and quick, or T is over; load goes on at least until settle is over
+    quiescence   no new starts; operations in flight get their answers or their wait
+    stop         services first and gracefully, then everything else, by the supervisor
+
+An interrupt or a failure at any point jumps to heal; what is there is judged and reported on every path (chaos.engine.drill).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import anyio
+
+from chaos.engine.clock import now_ns, sample_clocks, sleep_until
+from chaos.engine.healing import heal
+from chaos.engine.interrupts import Interrupts, watch_interrupts
+from chaos.engine.lease_keeper import keep_renewing
+from chaos.engine.recorder import Recorder
+from chaos.engine.redaction import Redaction
+from chaos.engine.rig import HARD_END_SLACK_MS, LEASE_TTL_MS, Rig, bring_up
+from chaos.engine.steady import SteadyState
+from chaos.engine.timeline import LEAD_NS, arm_all, watch_refusals
+from chaos.errors import ChaosError, HealError, NotReadyError
+from chaos.model.event import HealChecked, Interrupted, PhaseName, PhaseStarted, RunEnded
+from chaos.model.plan import Plan
+
+__all__ = ["conduct"]
+
+_STEADY_EVERY_S = 0.25
+_SETTLED_SLACK_NS = 200_000_000
+_DRAIN_INTERRUPTED_S = 1.0
+_WIRE_TAIL_S = 0.1  # the proxy ships its log every 5 ms; the last batch follows the last reply
+
+
+async def conduct(plan: Plan, recorder: Recorder, redaction: Redaction, *, run_id: str, folder: Path) -> None:
+    """Run the drill and record it; the last event says how it ended, and an error a person can mend stands in it."""
+    how, error = "complete", None
+    _enter(recorder, PhaseName.PREFLIGHT)
+    async with watch_interrupts(lambda name: recorder.emit(Interrupted(t_ns=now_ns(), signal=name))) as interrupts:
+        try:
+            with interrupts.guard():
+                _enter(recorder, PhaseName.BRING_UP)
+                async with bring_up(
+                    plan, run_id=run_id, logs=folder / "logs", redaction=redaction, emit=recorder.emit
+                ) as rig:
+                    await _Conductor(plan, rig, recorder, interrupts).drill()
+        except* HealError as problems:
+            # Tearing down left something of the run behind: that is read back, so it counts as a fault that remains.
+            how, error = "failed", _text(problems)
+            recorder.emit(HealChecked(t_ns=now_ns(), remaining=(error,)))
+        except* ChaosError as problems:
+            how, error = "failed", _text(problems)
+    if interrupts.signal is not None:
+        how = "interrupted"
+    recorder.emit(RunEnded(t_ns=now_ns(), how=how, error=error))
+
+
+def _text(problems: BaseExceptionGroup[ChaosError]) -> str:
+    leaves: list[str] = []
+    for one in problems.exceptions:
+        leaves.append(_text(one) if isinstance(one, BaseExceptionGroup) else str(one))
+    return "; ".join(dict.fromkeys(leaves))
+
+
+def _enter(recorder: Recorder, phase: PhaseName, t_ns: int | None = None) -> None:
+    recorder.emit(PhaseStarted(t_ns=now_ns() if t_ns is None else t_ns, phase=phase))
+
+
+class _Conductor:
+    """One run on a rig that is up. Every method is one step of the list above."""
+
+    def __init__(self, plan: Plan, rig: Rig, recorder: Recorder, interrupts: Interrupts) -> None:
+        self._plan = plan
+        self._rig = rig
+        self._recorder = recorder
+        self._interrupts = interrupts
+        self._settings = plan.scenario.expect.settings
+        self._steady = SteadyState(
+            plan.scenario.timeline.baseline, self._settings, tuple(one.name for one in plan.workloads)
+        )
+        self._steady_reached = False
+        recorder.steady = self._steady
+
+    async def drill(self) -> None:
+        """Baseline to stop, with the recorder beside it. Shielded: only its body can be interrupted, never its healing."""
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._recorder.follow_wire, self._rig.control.wire())
+                beside.start_soon(self._recorder.follow_driver, self._rig.driver.messages())
+                beside.start_soon(self._recorder.show_progress)
+                beside.start_soon(sample_clocks, self._recorder.emit)
+                beside.start_soon(keep_renewing, self._rig.control, LEASE_TTL_MS, self._recorder.emit)
+                try:
+                    await self._body()
+                finally:
+                    await self._finish()
+                    beside.cancel_scope.cancel()
+
+    async def _body(self) -> None:
+        """What may be interrupted: everything from the baseline to quiescence, with healing in between."""
+        try:
+            with self._interrupts.guard():
+                if await self._baseline():
+                    await self._faults()
+        finally:
+            healed_ns = await self._heal()
+        with self._interrupts.guard():
+            if self._steady_reached:
+                await self._recover(healed_ns)
+        with self._interrupts.guard():
+            await self._quiesce()
+
+    async def _baseline(self) -> bool:
+        start_ns = now_ns()
+        await self._enter(PhaseName.BASELINE, start_ns)
+        await self._rig.driver.start(start_ns)
+        steady = False
+        with anyio.move_on_after(self._plan.scenario.timeline.baseline.within_ms / 1000):
+            while not (steady := self._steady.reached(start_ns, now_ns())):
+                self._recorder.require_driver()
+                await anyio.sleep(_STEADY_EVERY_S)
+        self._recorder.emit(self._steady.judged(now_ns(), steady=steady))
+        self._recorder.steady = None
+        self._steady_reached = steady
+        return steady
+
+    async def _faults(self) -> None:
+        start_ns = now_ns() + LEAD_NS
+        end_ms = self._plan.scenario.timeline.end_ms
+        await self._rig.control.renew(hard_end_ms=LEAD_NS / 1e6 + end_ms + HARD_END_SLACK_MS)
+        await arm_all(self._rig.control, self._plan, start_ns, self._recorder.emit)
+        await sleep_until(start_ns)
+        await self._enter(PhaseName.FAULTS, start_ns)
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch_refusals, self._plan, self._rig.listeners, start_ns, self._recorder.emit)
+            await sleep_until(start_ns + int(end_ms * 1e6))
+        self._recorder.require_driver()
+
+    async def _heal(self) -> int:
+        """Remove what is left of the faults and prove it. Returns when that was done."""
+        with anyio.CancelScope(shield=True):
+            await self._enter(PhaseName.HEAL)
+            links = dict.fromkeys(link for fault in self._plan.faults for link in fault.links)
+            await heal(self._rig.control, links, deadline_ms=self._settings.heal_deadline_ms, emit=self._recorder.emit)
+            return now_ns()
+
+    async def _recover(self, healed_ns: int) -> None:
+        recovery = self._plan.scenario.timeline.recovery
+        await self._enter(PhaseName.RECOVERY)
+        await self._rig.driver.probe(recovery.probes, recovery.within_ms, self._steady.limits_ms())
+        with anyio.move_on_after(recovery.within_ms / 1000 + 2):
+            await self._recorder.probed.wait()
+        self._recorder.require_driver()
+        await sleep_until(healed_ns + int(self._settings.settle_ms * 1e6) + _SETTLED_SLACK_NS)
+
+    async def _quiesce(self) -> None:
+        await self._enter(PhaseName.QUIESCENCE)
+        await self._rig.driver.stop_load()
+        await self._rig.driver.drain(self._longest_wait_s())
+
+    def _longest_wait_s(self) -> float:
+        if self._interrupts.signal is not None:
+            return _DRAIN_INTERRUPTED_S
+        deadlines = [one.deadline_ms for workload in self._plan.workloads for one in workload.operations]
+        return max((ms + max(2000.0, ms)) / 1000 for ms in deadlines) + 1
+
+    async def _finish(self) -> None:
+        """Services down first and gracefully, then the driver's and the proxy's last words."""
+        with anyio.CancelScope(shield=True):
+            self._recorder.emit(PhaseStarted(t_ns=now_ns(), phase=PhaseName.STOP))
+            await self._rig.driver.quit()
+            await self._rig.system.stop_services()
+            await anyio.sleep(_WIRE_TAIL_S)
+
+    async def _enter(self, phase: PhaseName, t_ns: int | None = None) -> None:
+        at_ns = now_ns() if t_ns is None else t_ns
+        _enter(self._recorder, phase, at_ns)
+        with contextlib.suppress(
+            NotReadyError
+        ):  # a driver that is gone counts nothing any more; the recorder tells of it
+            await self._rig.driver.phase(phase, at_ns=at_ns)

@@ -1,0 +1,56 @@
+"""The defects of the reference backend as the tool knows them: which drill finds each, and by which oracle."""
+
+from __future__ import annotations
+
+from chaos.model.base import Data
+
+__all__ = ["DEFECTS", "Defect"]
+
+
+class Defect(Data, frozen=True, kw_only=True):
+    """One switchable defect. `oracles` are those that must say VIOLATED in `scenario`."""
+
+    name: str
+    error_class: str
+    about: str
+    scenario: str
+    oracles: tuple[str, ...]
+
+
+DEFECTS: tuple[Defect, ...] = (
+    Defect(
+        name="no-http-timeout",
+        error_class="timeout",
+        about="HTTP calls wait without a timeout and without looking at the budget: a hanging provider hangs everybody.",
+        scenario="provider-hanging",
+        oracles=("bounded",),
+    ),
+    Defect(
+        name="swallowed-error",
+        error_class="swallowed error",
+        about="The RAG service turns a failed dependency into a 200 with an empty or canned answer.",
+        scenario="provider-refusing",
+        oracles=("ok-means-ok",),
+    ),
+    Defect(
+        name="generic-500",
+        error_class="lost error class",
+        about="The API turns every failed dependency into 500 internal, naming nobody.",
+        scenario="provider-refusing",
+        oracles=("error-class", "cause-kept"),
+    ),
+    Defect(
+        name="wrong-blame",
+        error_class="wrong blame",
+        about="A failed dependency is answered as 422: the caller is blamed for it.",
+        scenario="slow-postgres",
+        oracles=("error-class",),
+    ),
+    Defect(
+        name="consumer-dead-after-reconnect",
+        error_class="no recovery",
+        about="The agent's task consumer ends with the first connection loss and is never started again.",
+        scenario="nats-lost",
+        oracles=("recovers",),
+    ),
+)

@@ -1,0 +1,89 @@
+"""From a scenario's name to a plan: read, resolve, refuse, derive the cells. Nothing is started."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from chaos.engine.defects import DEFECTS
+from chaos.engine.files import find_link_map, find_scenario
+from chaos.errors import UsageError
+from chaos.model.plan import Plan, WorkloadPlan
+from chaos.model.reading import Vocabulary, read_link_map, read_scenario
+from chaos.model.scenario import LinkMap, Scenario, WorkloadSpec
+from chaos.model.workload import OperationKind, WorkloadKind
+from chaos.oracles import ORACLES, derive
+from chaos.workloads.kinds import REFERENCE_WORKLOADS
+
+__all__ = ["load_plan", "vocabulary"]
+
+_KINDS: dict[str, WorkloadKind] = {kind.name: kind for kind in REFERENCE_WORKLOADS}
+_MAX_BYTES = 1_000_000
+
+
+def vocabulary() -> Vocabulary:
+    """The names a scenario may use."""
+    return Vocabulary(
+        workloads=REFERENCE_WORKLOADS, oracles=tuple(oracle.name for oracle in ORACLES), systems=("reference",)
+    )
+
+
+def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = None) -> Plan:
+    """The plan of a shipped scenario's name or of a file.
+
+    Raises UsageError (with `file:line:column` for what is wrong in a file) and starts nothing.
+    """
+    path = find_scenario(target)
+    scenario = read_scenario(
+        _read(path), source=str(path), vocabulary=vocabulary(), load_links=lambda name: _links(name, path)
+    )
+    if seed is not None:
+        scenario = msgspec.structs.replace(scenario, seed=seed)
+    return derive(Plan(scenario=scenario, workloads=_workloads(scenario), defects=_known(defects)))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _links(name: str, beside: Path) -> LinkMap:
+    path = find_link_map(name, beside=beside)
+    return read_link_map(_read(path), source=str(path))
+
+
+def _workloads(scenario: Scenario) -> tuple[WorkloadPlan, ...]:
+    return tuple(WorkloadPlan(spec=spec, operations=_operations(spec)) for spec in scenario.workloads)
+
+
+def _operations(spec: WorkloadSpec) -> tuple[OperationKind, ...]:
+    """The kind's operations with the scenario's weights and deadlines."""
+    kind = _KINDS[spec.kind]
+    chosen = spec.operations or {one.name: one.weight for one in kind.operations}
+    return tuple(
+        msgspec.structs.replace(
+            kind.operation(name), weight=weight, deadline_ms=_deadline_ms(spec, kind.operation(name))
+        )
+        for name, weight in chosen.items()
+    )
+
+
+def _deadline_ms(spec: WorkloadSpec, operation: OperationKind) -> float:
+    own = spec.completion_ms if operation.asynchronous else spec.deadline_ms
+    return operation.deadline_ms if own is None else own
+
+
+def _known(defects: Sequence[str]) -> tuple[str, ...]:
+    names = [one.name for one in DEFECTS]
+    for name in defects:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"there is no defect {name!r}: {hint}`chaos-drill defects` lists them")
+    return tuple(dict.fromkeys(defects))

@@ -1,0 +1,75 @@
+"""`recover`: prove that nothing of dead runs is left on this machine or on a proxy, and remove what is."""
+
+from __future__ import annotations
+
+import os
+
+import anyio
+
+from chaos.engine.leases import StoredLease, stored_leases
+from chaos.errors import HealError, ProxyError
+from chaos.links import connect_embedded
+from chaos.system.leftovers import find_leftovers, remove_leftover
+
+__all__ = ["recover"]
+
+
+def recover(*, dry_run: bool = False) -> tuple[list[str], bool]:
+    """Lines for a person, and whether nothing is left. Touches only what leases and owner files of dead runs name."""
+    return anyio.run(_recover, dry_run)
+
+
+async def _recover(dry_run: bool) -> tuple[list[str], bool]:
+    lines: list[str] = []
+    clean = True
+    for leftover in find_leftovers():
+        if dry_run:
+            lines.append(f"left: {leftover}")
+            clean = False
+            continue
+        try:
+            remove_leftover(leftover)
+            lines.append(f"removed: {leftover}")
+        except HealError as error:
+            lines.append(f"remains: {error}")
+            clean = False
+    for path, lease in stored_leases():
+        if lease is None:
+            lines.append(f"unreadable lease {path}: remove it when no run is active")
+            clean = False
+        elif _alive(lease.pid):
+            lines.append(f"run {lease.run_id} is alive (pid {lease.pid}); left alone")
+        else:
+            text, healed = await _heal_lease(lease, dry_run)
+            lines.append(text)
+            clean = clean and healed
+            if healed and not dry_run:
+                path.unlink(missing_ok=True)
+    return lines or ["nothing of earlier runs is left"], clean
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+async def _heal_lease(lease: StoredLease, dry_run: bool) -> tuple[str, bool]:
+    """What became of a dead run's faults, and whether none is left."""
+    try:
+        async with connect_embedded(lease.proxy_url) as control:
+            ours = [one for one in await control.read_back() if one.link in lease.links]
+            if ours and dry_run:
+                return f"left: {len(ours)} faults of run {lease.run_id} on {lease.proxy_url}", False
+            for link in dict.fromkeys(one.link for one in ours):
+                await control.heal(link)
+            rest = [f"{one.fault} on {one.link}" for one in await control.read_back() if one.link in lease.links]
+    except ProxyError:
+        return f"run {lease.run_id}: its proxy at {lease.proxy_url} is gone, and its faults with it", True
+    if rest:
+        return f"remains on {lease.proxy_url}: {', '.join(rest)}", False
+    return f"run {lease.run_id}: no fault of it is left on {lease.proxy_url} (read back)", True

@@ -1,0 +1,167 @@
+"""The rig: everything a run stands on, brought up in order and taken down whatever happens.
+
+scratch and supervisor -> fault proxy -> a listener for every link -> Postgres, NATS and the services -> the load driver.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from chaos.engine.clock import now_ns
+from chaos.engine.leases import StoredLease, keep_lease
+from chaos.engine.redaction import Redaction
+from chaos.errors import NotReadyError
+from chaos.links import LinkControl, connect_embedded
+from chaos.model.event import AnyEvent, LinkUp, Note, ProcessExited, ProcessStarted
+from chaos.model.plan import Plan
+from chaos.system.child import ChildExit, ChildSpec
+from chaos.system.children import Children, open_children
+from chaos.system.environment import minimal_environment
+from chaos.system.local import LocalSystem
+from chaos.system.ports import Address, reserve_port
+from chaos.system.scratch import make_scratch
+from chaos.system.services import HttpReady, ServiceSpec, start_service
+from chaos.workloads.control import Control, open_control
+from chaos.workloads.protocol import DriverPlan, Endpoints
+
+__all__ = ["HARD_END_SLACK_MS", "LEASE_TTL_MS", "Rig", "bring_up"]
+
+LEASE_TTL_MS = 5000.0
+HARD_END_SLACK_MS = 5000.0
+_SETUP_WITHIN_S = 30.0
+_BEFORE_BASELINE_MS = 120_000.0  # bring-up may take this long before the lease that locks the proxy is over
+
+Emit = Callable[[AnyEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rig:
+    """A system that is up behind its links, with a driver that is ready."""
+
+    control: LinkControl
+    driver: Control
+    system: LocalSystem
+    children: Children
+    listeners: Mapping[str, str]
+
+
+@asynccontextmanager
+async def bring_up(plan: Plan, *, run_id: str, logs: Path, redaction: Redaction, emit: Emit) -> AsyncIterator[Rig]:
+    """Bring the rig up; take it down on every way out.
+
+    Raises NotReadyError naming the part that failed and the log to read, HealError when something of the run stays behind.
+    """
+    scratch = make_scratch(run_id)
+    async with open_children(scratch, logs) as children:
+        with LocalSystem(
+            children, logs, defects=plan.defects, progress=lambda line: emit(Note(t_ns=now_ns(), text=line))
+        ) as system:
+            redaction.add(system.secrets())
+            async with anyio.create_task_group() as group:
+                group.start_soon(_tell_exits, children, emit)
+                async with _open_links(plan, children, run_id, logs) as control:
+                    listeners = await _create_links(control, plan, system.reserve(), emit)
+                    await system.start({name: _address(text) for name, text in listeners.items()})
+                    async with _open_driver(plan, children, system, listeners, run_id, logs) as driver:
+                        for child in children.living:
+                            emit(
+                                ProcessStarted(
+                                    t_ns=now_ns(), name=child.name, pid=child.pid, log=f"logs/{child.log.name}"
+                                )
+                            )
+                        yield Rig(control=control, driver=driver, system=system, children=children, listeners=listeners)
+                group.cancel_scope.cancel()
+
+
+async def _tell_exits(children: Children, emit: Emit) -> None:
+    async for exit_ in children.exits:
+        emit(_exited(exit_))
+
+
+def _exited(exit_: ChildExit) -> ProcessExited:
+    return ProcessExited(
+        t_ns=now_ns(), name=exit_.name, code=-1 if exit_.code is None else exit_.code, expected=exit_.expected
+    )
+
+
+@asynccontextmanager
+async def _open_links(plan: Plan, children: Children, run_id: str, logs: Path) -> AsyncIterator[LinkControl]:
+    """Start the embedded proxy, take its lock, and write the lease to disk before anything can be injected."""
+    with reserve_port() as hold:
+        spec = ServiceSpec(
+            name="proxy",
+            argv=(sys.executable, "-m", "chaos.proxy", "-host", hold.address.host, "-port", str(hold.address.port)),
+            ready=HttpReady(path="/version"),
+        )
+        await start_service(children, spec, hold, {}, logs / "proxy.log")
+        url = f"http://{hold.address}"
+        names = tuple(link.name for link in plan.links)
+        lease = StoredLease(run_id=run_id, pid=os.getpid(), proxy_url=url, links=names)
+        with keep_lease(lease):
+            async with connect_embedded(url) as control:
+                await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))
+                yield control
+
+
+def _longest_ms(plan: Plan) -> float:
+    timeline = plan.scenario.timeline
+    return _BEFORE_BASELINE_MS + timeline.baseline.within_ms + timeline.end_ms + HARD_END_SLACK_MS
+
+
+async def _create_links(
+    control: LinkControl, plan: Plan, upstreams: Mapping[str, Address], emit: Emit
+) -> dict[str, str]:
+    listeners: dict[str, str] = {}
+    for link in plan.links:
+        upstream = link.upstream or str(_upstream(upstreams, link.callee, link.name))
+        listeners[link.name] = await control.create(link, upstream=upstream, listen=link.listen or "127.0.0.1:0")
+        emit(LinkUp(t_ns=now_ns(), link=link.name, listen=listeners[link.name], upstream=upstream))
+    return listeners
+
+
+def _upstream(upstreams: Mapping[str, Address], callee: str, link: str) -> Address:
+    if callee not in upstreams:
+        raise NotReadyError(
+            f"link {link} leads to {callee}, which this system does not have; it has {', '.join(upstreams)}"
+        )
+    return upstreams[callee]
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
+
+
+@asynccontextmanager
+async def _open_driver(
+    plan: Plan, children: Children, system: LocalSystem, listeners: Mapping[str, str], run_id: str, logs: Path
+) -> AsyncIterator[Control]:
+    socket = children.scratch.path / "driver.sock"
+    async with open_control(socket) as driver:
+        argv = (sys.executable, "-m", "chaos.workloads", str(socket))
+        await children.start(ChildSpec(name="driver", argv=argv, log=logs / "driver.log", env=minimal_environment()))
+        await driver.setup(_driver_plan(plan, system, listeners, run_id), within_s=_SETUP_WITHIN_S)
+        yield driver
+
+
+def _driver_plan(plan: Plan, system: LocalSystem, listeners: Mapping[str, str], run_id: str) -> DriverPlan:
+    known = system.driver_settings
+    nats = f"nats://{known.nats_user}:{known.nats_password.reveal()}@{listeners['driver>nats']}"
+    return DriverPlan(
+        run_id=run_id,
+        namespace=known.namespace,
+        seed=plan.scenario.seed,
+        endpoints=Endpoints(
+            api=f"http://{listeners['driver>api']}", gateway=f"http://{listeners['driver>gateway']}", nats=nats
+        ),
+        digest_key=known.digest_key.reveal(),
+        workloads=plan.workloads,
+        settings=plan.scenario.expect.settings,
+    )
