@@ -1,0 +1,76 @@
+"""Routes of toxics. The order of checks is 2.12's: proxy, JSON, stream, type, name, attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.proxy.api.bodies import ToxicBody, decode_attributes, decode_toxic
+from chaos.proxy.api.messages import Reply, Request, json_reply
+from chaos.proxy.api.shapes import toxic_shape
+from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError
+from chaos.proxy.proxy import Proxy
+from chaos.proxy.registry import Registry
+from chaos.proxy.settings import ToxicSpec
+from chaos.proxy.toxic import Toxic
+from chaos.proxy.toxics import TOXIC_TYPES
+
+__all__ = ["Toxics"]
+
+
+class Toxics:
+    """Handlers of `/proxies/{}/toxics` and `/proxies/{}/toxics/{}`."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def index(self, request: Request) -> Reply:
+        """A proxy's toxics, upstream ones first, each in the order of the chain."""
+        return json_reply(200, [toxic_shape(toxic) for toxic in self._registry.get(request.params[0]).toxics])
+
+    async def create(self, request: Request) -> Reply:
+        """A new toxic at the end of the chain; it acts on live connections at once, or when it was asked to."""
+        proxy = self._registry.get(request.params[0])
+        spec = _spec(proxy, decode_toxic(request.body))
+        return json_reply(200, toxic_shape(proxy.add_toxic(spec)))
+
+    async def show(self, request: Request) -> Reply:
+        """One toxic."""
+        return json_reply(200, toxic_shape(self._find(request)[1]))
+
+    async def update(self, request: Request) -> Reply:
+        """Merge attributes, change toxicity, nothing else; all of it or, when refused, nothing."""
+        proxy, toxic = self._find(request)
+        body = decode_toxic(request.body)
+        attributes = decode_attributes(body.attributes, toxic.type, toxic.attributes.__struct_fields__)
+        return json_reply(200, toxic_shape(proxy.update_toxic(toxic.name, attributes, body.toxicity)))
+
+    async def delete(self, request: Request) -> Reply:
+        """End a toxic; never waits for a peer."""
+        proxy, toxic = self._find(request)
+        proxy.remove_toxic(toxic.name)
+        return Reply(status=204)
+
+    def _find(self, request: Request) -> tuple[Proxy, Toxic]:
+        proxy = self._registry.get(request.params[0])
+        return proxy, proxy.toxic(request.params[1])
+
+
+def _spec(proxy: Proxy, body: ToxicBody) -> ToxicSpec:
+    stream = "downstream" if body.stream is None else body.stream
+    if stream.lower() not in ("upstream", "downstream"):
+        raise InvalidStreamError
+    kind = TOXIC_TYPES.get(body.type)
+    if kind is None:
+        raise InvalidToxicTypeError
+    name = body.name or f"{body.type}_{stream}"
+    if any(toxic.name == name for toxic in proxy.toxics):
+        raise ToxicExistsError
+    given: dict[str, Any] = dict(body.extensions)
+    return ToxicSpec(
+        type=body.type,
+        name=name,
+        stream=stream,
+        toxicity=1.0 if body.toxicity is None else body.toxicity,
+        attributes=decode_attributes(body.attributes, body.type, kind.attributes.__struct_fields__),
+        **given,
+    )
