@@ -1,0 +1,114 @@
+"""The form of a fault: common keys, and the attributes of its kind in human units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chaos.model.fault import Attribute, FaultKind, Stream
+from chaos.model.reading.groups import Field, OneOrMany, Record, Variants
+from chaos.model.reading.limits import MAX_AT_ONCE, MAX_TIMELINE_MS
+from chaos.model.reading.measured import ByteRate, Duration, Size
+from chaos.model.reading.plain import Choice, Flag, Name, Number, Text
+from chaos.model.reading.shape import Shape
+from chaos.model.reading.vocabulary import Vocabulary
+
+__all__ = ["fault_format"]
+
+_EXAMPLES = {"ms": "300ms", "us": "500us", "bytes": "64KB", "KB/s": "100KB/s", "flag": True}
+# Left out, these would stall or close at once, which is rarely what was meant: they must be written.
+_MUST = {("bandwidth", "rate"), ("limit_data", "bytes")}
+_STREAMS = {
+    Stream.UPSTREAM.value: "caller to callee",
+    Stream.DOWNSTREAM.value: "callee to caller",
+}
+_BOTH = {"both": "write two faults, one with stream: upstream and one with stream: downstream"}
+
+
+def fault_format(vocabulary: Vocabulary) -> Variants:
+    """All fault kinds, told apart by `fault`."""
+    return Variants("fault", "fault", {name: _record(kind) for name, kind in vocabulary.faults.items()})
+
+
+def _record(kind: FaultKind) -> Record:
+    fields = {"fault": Field(Choice(what="fault", words={kind.name: kind.about}), "The kind", kind.name, required=True)}
+    fields |= _COMMON
+    if kind.standard:
+        fields["stream"] = Field(
+            Choice(what="stream", words=_STREAMS, refused=_BOTH),
+            "Direction it works on: upstream is caller to callee",
+            "upstream",
+            default="downstream",
+        )
+    if kind.name != "refuse":
+        fields["toxicity"] = Field(
+            Number(least=0, most=1, example=0.5, above=True), "Share of connections it acts on", 0.5, default="1"
+        )
+    attributes = {name: _attribute(kind, name, one) for name, one in kind.attributes.items()}
+    return Record(f"{kind.name} fault", fields | attributes, about=_sentence(kind.about), moved=_moved(kind))
+
+
+_COMMON: dict[str, Field] = {
+    "name": Field(
+        Name(reserved=("none", "all")),
+        "Its name in reports, unique in the file",
+        "slow-postgres",
+        default="the kind, then kind-2, kind-3",
+    ),
+    "on": Field(
+        OneOrMany(Text(wanted="a link", example="rag>postgres", longest=200), "link", MAX_AT_ONCE),
+        "Links it acts on: one name or pattern (caller>callee, with any on either side), or a list of them",
+        "rag>postgres",
+        required=True,
+    ),
+    "at": Field(
+        Duration(most_ms=MAX_TIMELINE_MS, example="2s"),
+        "When it starts, from the start of the timeline (the baseline is steady then)",
+        "2s",
+        default="0s",
+    ),
+    "for": Field(Duration(least_ms=1, most_ms=MAX_TIMELINE_MS, example="4s"), "How long it lasts", "4s", required=True),
+}
+
+
+def _attribute(kind: FaultKind, name: str, attribute: Attribute) -> Field:
+    required = attribute.default < attribute.minimum or (kind.name, name) in _MUST
+    default = "" if required else "false" if attribute.unit == "flag" else str(attribute.default)
+    shape, example = _shape(attribute), _EXAMPLES[attribute.unit]
+    return Field(shape, _sentence(attribute.about), example, required=required, default=default)
+
+
+def _shape(attribute: Attribute) -> Shape[Any]:
+    example = str(_EXAMPLES[attribute.unit])
+    match attribute.unit:
+        case "ms":
+            return Duration(least_ms=attribute.minimum, most_ms=MAX_TIMELINE_MS, example=example, whole_us=1000)
+        case "us":
+            return Duration(least_ms=attribute.minimum / 1000, most_ms=60_000, example=example, whole_us=1)
+        case "bytes":
+            return Size(least=attribute.minimum)
+        case "KB/s":
+            return ByteRate()
+        case "flag":
+            return Flag()
+    raise ValueError(f"no shape for the unit {attribute.unit!r}")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _moved(kind: FaultKind) -> dict[str, str]:
+    """Words from elsewhere that people try."""
+    own = ", ".join(kind.attributes) or "none"
+    words = {
+        "type": "write fault: instead of type:",
+        "kind": "write fault: instead of kind:",
+        "link": "write on: instead of link:",
+        "links": "write on: instead of links:",
+        "duration": "write for: instead of duration:",
+        "start": "write at: instead of start:",
+        "attributes": f"write them beside the other keys; {kind.name} has: {own}",
+        "stream": f"{kind.name} acts on whole connections; leave stream out",
+        "toxicity": f"{kind.name} acts on the listener; leave toxicity out",
+    }
+    return {key: text for key, text in words.items() if key not in kind.attributes}

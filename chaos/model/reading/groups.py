@@ -1,0 +1,223 @@
+"""Shapes of groups: lists, one or many, mappings of names, records of known keys, variants told apart by one key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AnyMapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from chaos.model.reading.nodes import Entry, Mapping, Node, Scalar, Sequence
+from chaos.model.reading.problems import Place, Report, known, nearest, quote
+from chaos.model.reading.shape import At, Schema, Shape, refuse
+
+__all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf(Generic[T]):
+    """A list of values of one shape."""
+
+    item: Shape[T]
+    what: str
+    most: int
+    least: int = 1
+
+    def read(self, node: Node, report: Report) -> tuple[At[T], ...] | None:
+        """The values that could be read, with their places."""
+        if not isinstance(node, Sequence):
+            refuse(node, report, f"a list of {self.what}s", "one item per line, each after a dash")
+            return None
+        if not self.least <= len(node.items) <= self.most:
+            instead = f"write {self.least} to {self.most}"
+            report.add(node.place, f"a list of {len(node.items)} {self.what}s", instead)
+        read = [(self.item.read(one, report), one.place) for one in node.items[: self.most]]
+        return tuple(At(value, place) for value, place in read if value is not None)
+
+    def schema(self) -> Schema:
+        """An array."""
+        return {"type": "array", "items": self.item.schema(), "minItems": self.least, "maxItems": self.most}
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMany(Generic[T]):
+    """One value, or a list of them."""
+
+    item: Shape[T]
+    what: str
+    most: int
+
+    def read(self, node: Node, report: Report) -> tuple[At[T], ...] | None:
+        """The values that could be read, with their places."""
+        if isinstance(node, Sequence):
+            return ListOf(self.item, self.what, self.most).read(node, report)
+        value = self.item.read(node, report)
+        return None if value is None else (At(value, node.place),)
+
+    def schema(self) -> Schema:
+        """The item or an array of it."""
+        return {"anyOf": [self.item.schema(), ListOf(self.item, self.what, self.most).schema()]}
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf(Generic[T]):
+    """A mapping whose keys are names chosen by the user or known beforehand (`names`)."""
+
+    item: Shape[T]
+    what: str
+    names: tuple[str, ...] = ()
+    pattern: str = ""
+    most: int = 256
+
+    def read(self, node: Node, report: Report) -> dict[str, tuple[At[str], At[T]]] | None:
+        """Keys and values that could be read, with their places."""
+        if not isinstance(node, Mapping):
+            refuse(node, report, f"a mapping of {self.what}s", f"{self.what}: value")
+            return None
+        if not 1 <= len(node.entries) <= self.most:
+            report.add(node.place, f"a mapping of {len(node.entries)} {self.what}s", f"write 1 to {self.most}")
+        found: dict[str, tuple[At[str], At[T]]] = {}
+        for entry in node.entries[: self.most]:
+            if self.names and entry.key not in self.names:
+                instead = known(entry.key, self.names)
+                report.add(entry.place, f"unknown {self.what} {quote(entry.key)}", instead)
+            value = self.item.read(entry.value, report)
+            if value is not None:
+                found[entry.key] = (At(entry.key, entry.place), At(value, entry.value.place))
+        return found
+
+    def schema(self) -> Schema:
+        """An object with free keys, or with the known ones."""
+        schema: Schema = {"type": "object", "minProperties": 1, "maxProperties": self.most}
+        if self.names:
+            schema["propertyNames"] = {"enum": list(self.names)}
+        elif self.pattern:
+            schema["propertyNames"] = {"pattern": self.pattern}
+        return {**schema, "additionalProperties": self.item.schema()}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A key of a record. `default` says what holds without it, `example` how it is written."""
+
+    shape: Shape[Any]
+    about: str
+    example: Any
+    required: bool = False
+    default: str = ""
+
+    def schema(self) -> Schema:
+        """The shape's schema with description and example."""
+        default = f" Default: {self.default}." if self.default else ""
+        return {"description": f"{self.about}.{default}", **self.shape.schema(), "examples": [self.example]}
+
+
+class Fields:
+    """A record as read: its values by key, and where each stands."""
+
+    def __init__(self, node: Mapping, values: dict[str, Any]) -> None:
+        self.place = node.place
+        self.values = values
+        self._places = {entry.key: entry.value.place for entry in node.entries}
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the key was written and could be read."""
+        return key in self.values
+
+    def __getitem__(self, key: str) -> Any:
+        """The value of a key that was read. Raises KeyError."""
+        return self.values[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or the default where it is left out or could not be read."""
+        return self.values.get(key, default)
+
+    def place_of(self, key: str) -> Place:
+        """Where the key's value stands, or the record if the key is left out."""
+        return self._places.get(key, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A mapping with known keys. `what` names it in messages; `moved` are wrong keys people try, and what to say."""
+
+    what: str
+    fields: AnyMapping[str, Field]
+    about: str = ""
+    moved: AnyMapping[str, str] = field(default_factory=dict)
+
+    def read(self, node: Node, report: Report) -> Fields | None:
+        """The fields that could be read; every other key is reported."""
+        if not isinstance(node, Mapping):
+            refuse(node, report, f"a {self.what} with keys", ", ".join(self.fields))
+            return None
+        values: dict[str, Any] = {}
+        for entry in node.entries:
+            value = self._read_entry(entry, report)
+            if value is not None:
+                values[entry.key] = value
+        self._require(node, report)
+        return Fields(node, values)
+
+    def _read_entry(self, entry: Entry, report: Report) -> Any:
+        if entry.key in self.fields:
+            return self.fields[entry.key].shape.read(entry.value, report)
+        instead = self.moved.get(entry.key) or known(entry.key, self.fields)
+        report.add(entry.place, f"a {self.what} has no {quote(entry.key)}", instead)
+        return None
+
+    def _require(self, node: Mapping, report: Report) -> None:
+        written = {entry.key for entry in node.entries}
+        for key, one in self.fields.items():
+            if one.required and key not in written:
+                report.add(node.place, f"this {self.what} lacks {key}", f"add {key}: {_inline(one.example)}")
+
+    def schema(self) -> Schema:
+        """An object that takes no other keys."""
+        schema: Schema = {"type": "object", "properties": {key: one.schema() for key, one in self.fields.items()}}
+        required = [key for key, one in self.fields.items() if one.required]
+        if required:
+            schema["required"] = required
+        about = {"description": self.about} if self.about else {}
+        return {**about, **schema, "additionalProperties": False}
+
+
+def _inline(example: Any) -> str:
+    """An example as flow YAML."""
+    if isinstance(example, dict):
+        return "{" + ", ".join(f"{key}: {_inline(value)}" for key, value in example.items()) + "}"
+    if isinstance(example, list):
+        return "[" + ", ".join(map(_inline, example)) + "]"
+    return str(example).lower() if isinstance(example, bool) else str(example)
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """A record whose known keys depend on the word under one of them."""
+
+    what: str
+    key: str
+    records: AnyMapping[str, Record]
+
+    def read(self, node: Node, report: Report) -> Fields | None:
+        """The fields of the variant that the key names."""
+        if not isinstance(node, Mapping):
+            refuse(node, report, f"a {self.what} with keys", f"{{{self.key}: {next(iter(self.records))}, ...}}")
+            return None
+        word = next((entry.value for entry in node.entries if entry.key == self.key), None)
+        if word is None:
+            typo = next((entry for entry in node.entries if nearest(entry.key, (self.key,))), None)
+            instead = f"add {self.key}: and one of {', '.join(self.records)}"
+            what = f"a {self.what} has no {quote(typo.key)}" if typo else f"this {self.what} lacks {self.key}"
+            report.add(typo.place if typo else node.place, what, f"did you mean {self.key}?" if typo else instead)
+            return None
+        if not isinstance(word, Scalar) or word.text not in self.records:
+            text = word.text if isinstance(word, Scalar) else "?"
+            report.add(word.place, f"unknown {self.what} {quote(text)}", known(text, self.records))
+            return None
+        return self.records[word.text].read(node, report)
+
+    def schema(self) -> Schema:
+        """One object for each variant."""
+        return {"oneOf": [record.schema() for record in self.records.values()]}

@@ -1,0 +1,157 @@
+"""Reading a scenario: text in, typed data out, every problem of the file told at once with its place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chaos.errors import ScenarioError, UsageError
+from chaos.model.reading.compose import compose
+from chaos.model.reading.faults import read_faults
+from chaos.model.reading.groups import Fields
+from chaos.model.reading.hosts import beyond_loopback
+from chaos.model.reading.load import check_baseline, check_routes, read_workloads
+from chaos.model.reading.problems import Report, known, quote
+from chaos.model.reading.scenario_format import scenario_format
+from chaos.model.reading.shape import At
+from chaos.model.reading.vocabulary import Vocabulary
+from chaos.model.scenario import Baseline, Expectations, LinkMap, Recovery, Scenario, Timeline
+from chaos.model.settings import PhaseLimits, Settings
+
+__all__ = ["read_scenario"]
+
+
+def read_scenario(
+    text: str | bytes, *, source: str, vocabulary: Vocabulary, load_links: Callable[[str], LinkMap]
+) -> Scenario:
+    """The scenario of a file, links resolved against its map.
+
+    `load_links` gets what the file says under `links` (a name, or a path relative to the file) and returns the map; it may raise
+    ScenarioError (a broken map), or OSError, LookupError or UsageError (no such map). Raises ScenarioError with every problem located.
+    """
+    root, report = compose(text, source)
+    fields = scenario_format(vocabulary).read(root, report)
+    assert fields is not None
+    link_map = _links(fields, vocabulary, load_links, report)
+    records = fields.get("workloads", ())
+    workloads = read_workloads(records, report)
+    if link_map is not None:
+        check_routes(records, link_map, vocabulary, report)
+        _check_hosts(link_map, fields, report)
+    timeline = _timeline(fields.get("timeline"), link_map, vocabulary, report)
+    _check_reach(fields, workloads, timeline, report)
+    _check_statuses(fields, vocabulary, report)
+    expect = _expect(fields.get("expect"), report)
+    report.raise_any()
+    assert link_map is not None
+    return Scenario(
+        name=fields["name"],
+        about=fields.get("about", ""),
+        system=_system(fields),
+        links=link_map,
+        workloads=workloads,
+        timeline=timeline,
+        expect=expect,
+        seed=fields.get("seed", 0),
+        allow_hosts=_values(fields.get("allow_hosts", ())),
+        source=source,
+        sha256=hashlib.sha256(text if isinstance(text, bytes) else text.encode()).hexdigest(),
+    )
+
+
+def _values(items: Sequence[At[Any]]) -> tuple[Any, ...]:
+    return tuple(one.value for one in items)
+
+
+def _system(fields: Fields) -> str:
+    system: str = fields.get("system", "reference")
+    return system
+
+
+def _links(
+    fields: Fields, vocabulary: Vocabulary, load_links: Callable[[str], LinkMap], report: Report
+) -> LinkMap | None:
+    wanted = fields.get("links", _system(fields))
+    try:
+        return load_links(wanted)
+    except ScenarioError as error:
+        report.add(fields.place_of("links"), f"the link map {quote(wanted)} is not valid", "see its own problems below")
+        report.add_foreign(error.problems)
+    except (OSError, LookupError, UsageError, ValueError):
+        instead = known(wanted, vocabulary.link_maps) if vocabulary.link_maps else "name a map in proxies/, or a path"
+        report.add(fields.place_of("links"), f"there is no link map {quote(wanted)}", instead)
+    return None
+
+
+def _check_hosts(link_map: LinkMap, fields: Fields, report: Report) -> None:
+    for link, host in beyond_loopback(link_map.links, _values(fields.get("allow_hosts", ()))):
+        what = f"{link} of the map {link_map.name} leads beyond this machine, to {quote(host)[1:-1]}"
+        instead = f"if you mean it, add allow_hosts: [{quote(host)[1:-1]}] to the scenario"
+        report.add(fields.place_of("links"), what, instead)
+
+
+def _timeline(fields: Fields | None, link_map: LinkMap | None, vocabulary: Vocabulary, report: Report) -> Timeline:
+    if fields is None:
+        return Timeline(faults=())
+    faults = read_faults(fields.get("faults", ()), link_map, vocabulary, report)
+    return Timeline(
+        faults=faults, baseline=_baseline(fields.get("baseline")), recovery=_recovery(fields.get("recovery"))
+    )
+
+
+def _baseline(fields: Fields | None) -> Baseline:
+    names = {"window": "window_ms", "within": "within_ms"}
+    return Baseline(**_renamed(fields, names))
+
+
+def _recovery(fields: Fields | None) -> Recovery:
+    return Recovery(**_renamed(fields, {"within": "within_ms"}))
+
+
+def _renamed(fields: Fields | None, names: dict[str, str]) -> dict[str, Any]:
+    """Values by the model's field names, which carry the unit."""
+    return {names.get(key, key): value for key, value in fields.values.items()} if fields else {}
+
+
+def _check_reach(fields: Fields, workloads: Sequence[Any], timeline: Timeline, report: Report) -> None:
+    written: Fields | None = fields.get("timeline")
+    if written is not None:
+        check_baseline(timeline.baseline, written.get("baseline") or written, workloads, report)
+
+
+def _check_statuses(fields: Fields, vocabulary: Vocabulary, report: Report) -> None:
+    """Statuses declared for an operation that no workload of this file starts would be silently without effect."""
+    expect: Fields | None = fields.get("expect")
+    kinds = [vocabulary.workload(one.value.get("kind", "")) for one in fields.get("workloads", ())]
+    used = {one.name for kind in kinds if kind for one in kind.operations}
+    for name, (key, _) in ((expect.get("statuses") if expect else None) or {}).items():
+        if name in vocabulary.operations and name not in used:
+            report.add(key.place, f"no workload of this scenario has the operation {name}", known(name, sorted(used)))
+
+
+def _expect(fields: Fields | None, report: Report) -> Expectations:
+    if fields is None:
+        return Expectations()
+    oracles = fields.get("oracles")
+    for index, one in enumerate(oracles or ()):
+        if one.value in _values(oracles[:index]):
+            report.add(one.place, f"the oracle {one.value} stands twice", "name it once")
+    return Expectations(
+        oracles=None if oracles is None else _values(oracles),
+        settings=_settings(fields.get("settings")),
+        statuses={name: _values(value.value) for name, (_, value) in fields.get("statuses", {}).items()},
+        phases=_phases(fields.get("phases")),
+    )
+
+
+def _settings(fields: Fields | None) -> Settings:
+    names = {name.removesuffix("_ms"): name for name in Settings.__struct_fields__}
+    return Settings(**_renamed(fields, names))
+
+
+def _phases(fields: Fields | None) -> dict[str, PhaseLimits]:
+    names = {"p50": "p50_ms", "p99": "p99_ms", "min_rate": "min_rate_per_s"}
+    return {
+        phase: PhaseLimits(**_renamed(limits, names)) for phase, limits in (fields.values if fields else {}).items()
+    }

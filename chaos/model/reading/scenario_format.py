@@ -1,0 +1,168 @@
+"""The form of a scenario file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chaos.model.reading.expect_format import expect_format
+from chaos.model.reading.fault_format import fault_format
+from chaos.model.reading.groups import Field, ListOf, MapOf, Record, Variants
+from chaos.model.reading.limits import MAX_BOUND, MAX_FAULTS, MAX_RATE_PER_S, MAX_WORKLOADS
+from chaos.model.reading.measured import Duration, Rate
+from chaos.model.reading.plain import Choice, Name, Text, Whole
+from chaos.model.reading.vocabulary import Vocabulary
+from chaos.model.scenario import Arrivals
+from chaos.model.workload import WorkloadKind
+
+__all__ = ["scenario_format"]
+
+_ARRIVALS = {Arrivals.POISSON.value: "exponential gaps", Arrivals.CONSTANT.value: "equal gaps"}
+_MINUTE_MS = 60_000.0
+
+
+def scenario_format(vocabulary: Vocabulary) -> Record:
+    """The root record."""
+    fields = {
+        "name": Field(Name(), "The drill's name, used in reports and run folders", "quickstart", required=True),
+        "about": Field(Text(), "What this drill shows, in one line", "Slow Postgres under RAG and agents"),
+        "system": Field(
+            Choice(what="system", words=vocabulary.systems), "What is drilled", "reference", default="reference"
+        ),
+        "links": Field(
+            Text(wanted="the name of a link map", example="reference", longest=1000, shortest=1),
+            "The link map: a name in proxies/, or a path relative to this file",
+            "reference",
+            default="the system's own map",
+        ),
+        "seed": Field(
+            Whole(least=0, most=2**63 - 1, example=7), "Seed of arrivals, jitter and toxicity", 7, default="0"
+        ),
+        "workloads": Field(
+            ListOf(_workload(vocabulary), "workload", MAX_WORKLOADS),
+            "The load, all at once, through the whole drill",
+            [{"kind": "rag", "rate": "4/s"}],
+            required=True,
+        ),
+        "timeline": Field(_timeline(vocabulary), "Baseline, faults, recovery", {"faults": "[...]"}, required=True),
+        "expect": Field(
+            expect_format(vocabulary), "What is judged, and how", {"oracles": list(vocabulary.oracles)[:2]}
+        ),
+        "allow_hosts": Field(
+            ListOf(Text(wanted="a host name", example="db.staging.example", longest=253, shortest=1), "host", 64, 0),
+            "Hosts beyond this machine that the link map may name",
+            ["db.staging.example"],
+            default="none: loopback only",
+        ),
+    }
+    moved = {"faults": "write faults: under timeline:", "baseline": "write baseline: under timeline:"}
+    moved |= {"recovery": "write recovery: under timeline:", "oracles": "write oracles: under expect:"}
+    return Record(
+        "scenario", fields, about="A drill: a system, its load, faults on its links, and what is expected", moved=moved
+    )
+
+
+def _workload(vocabulary: Vocabulary) -> Variants:
+    return Variants("workload", "kind", {kind.name: _workload_of(kind) for kind in vocabulary.workloads})
+
+
+def _workload_of(kind: WorkloadKind) -> Record:
+    names = tuple(one.name for one in kind.operations)
+    weights = {one.name: one.weight for one in kind.operations}
+    fields = {
+        "kind": Field(Choice(what="workload", words={kind.name: kind.about}), "The kind", kind.name, required=True),
+        "name": Field(
+            Name(reserved=("none", "all")), "Its name in reports, unique in the file", kind.name, default="the kind"
+        ),
+        "rate": Field(
+            Rate(most_per_s=MAX_RATE_PER_S),
+            "Operations started per unit of time, whatever the answers do",
+            "4/s",
+            required=True,
+        ),
+        "arrivals": Field(
+            Choice(what="arrival process", words=_ARRIVALS),
+            "Gaps between starts: poisson (exponential) or constant",
+            "constant",
+            default="poisson",
+        ),
+        "bound": Field(
+            Whole(least=1, most=MAX_BOUND, example=32),
+            "Most operations in flight; a start beyond it is dropped and counted, never queued",
+            32,
+            default="32",
+        ),
+        "deadline": Field(
+            _deadline(), "Budget of operations that answer at once", "2s", default="that of the operation"
+        ),
+        "completion": Field(
+            _deadline(), "Time to the completion of asynchronous operations", "10s", default="that of the operation"
+        ),
+        "operations": Field(
+            MapOf(Whole(least=1, most=1000, example=1), "operation", names),
+            "Weights of operations; those left out are not used",
+            weights,
+            default=", ".join(f"{name} {weight}" for name, weight in weights.items()),
+        ),
+    }
+    if not any(one.asynchronous for one in kind.operations):
+        del fields["completion"]
+    return Record(f"{kind.name} workload", fields, about=kind.about[:1].upper() + kind.about[1:])
+
+
+def _deadline() -> Duration:
+    return Duration(least_ms=10, most_ms=5 * _MINUTE_MS, example="2s")
+
+
+def _timeline(vocabulary: Vocabulary) -> Record:
+    fields = {
+        "baseline": Field(_baseline(), "When the system counts as steady", {"window": "5s"}),
+        "faults": Field(
+            ListOf(fault_format(vocabulary), "fault", MAX_FAULTS),
+            "What is done to the links; faults may overlap",
+            [{"fault": "latency", "on": "rag>postgres", "for": "4s", "latency": "300ms"}],
+            required=True,
+        ),
+        "recovery": Field(_recovery(), "Probes after healing", {"within": "10s", "probes": 5}),
+    }
+    return Record("timeline", fields, about="Faults on one clock, which starts when the baseline is steady")
+
+
+def _baseline() -> Record:
+    count: Callable[[int], Whole] = lambda example: Whole(least=1, most=1_000_000, example=example)  # noqa: E731
+    fields = {
+        "window": Field(
+            Duration(least_ms=2000, most_ms=30_000, example="5s"),
+            "Length of a window; two alike in a row are steady",
+            "5s",
+            default="5s",
+        ),
+        "min_operations": Field(
+            count(100), "Answers the windows must hold, all workloads together", 100, default="100"
+        ),
+        "min_per_workload": Field(count(10), "Answers the windows must hold of each workload", 10, default="10"),
+        "within": Field(
+            Duration(least_ms=4000, most_ms=10 * _MINUTE_MS, example="60s"),
+            "Not steady by then: the run is unknown",
+            "60s",
+            default="60s",
+        ),
+    }
+    return Record("baseline", fields, about="Steady state: two windows in a row, answers ok, medians alike")
+
+
+def _recovery() -> Record:
+    fields = {
+        "within": Field(
+            Duration(least_ms=1000, most_ms=10 * _MINUTE_MS, example="10s"),
+            "Time after healing for the probes to pass",
+            "10s",
+            default="10s",
+        ),
+        "probes": Field(
+            Whole(least=1, most=100, example=5),
+            "Probes in a row that must be right and quick, per workload",
+            5,
+            default="5",
+        ),
+    }
+    return Record("recovery", fields, about="After healing, probes show whether every workload is back")

@@ -1,0 +1,31 @@
+"""The words a scenario may use: what the installed product knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chaos.model.fault import FAULT_KINDS, FaultKind
+from chaos.model.workload import WorkloadKind
+
+__all__ = ["Vocabulary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """Workload kinds with their operations, oracles and systems (name and one line about each), link maps by name, fault kinds."""
+
+    workloads: tuple[WorkloadKind, ...]
+    oracles: Mapping[str, str]
+    systems: Mapping[str, str] = field(default_factory=lambda: {"reference": "the AI backend that is shipped"})
+    link_maps: tuple[str, ...] = ()
+    faults: Mapping[str, FaultKind] = field(default_factory=lambda: FAULT_KINDS)
+
+    def workload(self, name: str) -> WorkloadKind | None:
+        """The workload kind of that name, or None."""
+        return next((kind for kind in self.workloads if kind.name == name), None)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Names of all operations of all kinds, each once."""
+        return tuple(dict.fromkeys(one.name for kind in self.workloads for one in kind.operations))
