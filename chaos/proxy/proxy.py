@@ -104,11 +104,11 @@ class Proxy:
         self, *, listen: str | None = None, upstream: str | None = None, enabled: bool | None = None
     ) -> None:
         """Change what is given. Another address drops the connections and keeps the toxics. Raises ListenError."""
+        wanted = self.enabled if enabled is None else enabled
         if await self.differs(listen, upstream):
             self.stop()
             self.listen = self.listen if listen is None else listen
             self.upstream = self.upstream if upstream is None else upstream
-        wanted = self.enabled if enabled is None else enabled
         if wanted and not self.enabled:
             await self.start(update=True)
         elif self.enabled and not wanted:
