@@ -1,0 +1,126 @@
+"""What every renderer shows, worked out once: oracles over their cells, counts, and a run's own clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from chaos.model.base import Data
+from chaos.model.evidence import Evidence
+from chaos.model.exit_code import ExitCode
+from chaos.model.operation import AnswerKind, Operation
+from chaos.model.verdict import CellVerdict, Finding, RunVerdict, Verdict
+from chaos.reports.text import count_of
+
+__all__ = ["Answers", "OracleRow", "count_answers", "exit_meaning", "oracle_rows", "origin_ns", "seconds", "worst"]
+
+_ORDER = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.HOLDS, Verdict.NOT_JUDGED)
+_MEANINGS = {
+    ExitCode.HOLDS: "everything judged holds",
+    ExitCode.VIOLATED: "violated",
+    ExitCode.USAGE: "nothing was run",
+    ExitCode.UNKNOWN: "the evidence does not decide",
+    ExitCode.ABORTED: "stopped by an abort condition",
+    ExitCode.NOT_READY: "the environment was not ready",
+    ExitCode.FAULT_REMAINS: "a fault may remain: run `chaos-drill recover`",
+    ExitCode.INTERRUPTED: "interrupted",
+    ExitCode.TERMINATED: "terminated",
+}
+
+
+class OracleRow(Data, frozen=True, kw_only=True):
+    """One oracle over all its cells. `counts` hold cells per verdict, `reason` is that of its worst cell."""
+
+    oracle: str
+    verdict: Verdict
+    counts: dict[Verdict, int]
+    reason: str
+
+    @property
+    def cells(self) -> str:
+        """How many cells, in few characters: `5`, or `1 of 5` for those that made the verdict."""
+        judged = sum(count for verdict, count in self.counts.items() if verdict is not Verdict.NOT_JUDGED)
+        made = self.counts.get(self.verdict, 0)
+        return str(made) if made == judged or not judged else f"{made} of {judged}"
+
+
+class Answers(Data, frozen=True, kw_only=True):
+    """Operations of a run by their answer; probes count apart, `unmet` are ok answers with wrong content."""
+
+    total: int
+    ok: int
+    errors: int
+    unanswered: int
+    unmet: int
+    probes: int
+
+
+def worst(verdicts: Sequence[Verdict]) -> Verdict:
+    """VIOLATED > UNKNOWN > HOLDS > NOT JUDGED."""
+    return next((one for one in _ORDER if one in verdicts), Verdict.NOT_JUDGED)
+
+
+def oracle_rows(verdict: RunVerdict) -> tuple[OracleRow, ...]:
+    """One row per oracle, in the order of the cells; oracles that judged nothing come last."""
+    cells: dict[str, list[CellVerdict]] = {}
+    for cell in verdict.cells:
+        cells.setdefault(cell.cell.oracle, []).append(cell)
+    skipped = Counter(one.cell.oracle for one in verdict.not_judged)
+    reasons = {one.cell.oracle: one.reason for one in reversed(verdict.not_judged)}
+    rows = [_row(oracle, of, skipped[oracle], reasons.get(oracle, "")) for oracle, of in cells.items()]
+    rows += [_row(oracle, [], skipped[oracle], reasons[oracle]) for oracle in skipped if oracle not in cells]
+    return tuple(rows)
+
+
+def _row(oracle: str, cells: list[CellVerdict], skipped: int, skipped_for: str) -> OracleRow:
+    counts = Counter(cell.verdict for cell in cells)
+    counts[Verdict.NOT_JUDGED] += skipped
+    verdict = worst([cell.verdict for cell in cells])
+    first = next((cell for cell in cells if cell.verdict is verdict), None)
+    return OracleRow(
+        oracle=oracle, verdict=verdict, counts={one: counts[one] for one in _ORDER if counts[one]}, reason=_reason(first, cells, skipped_for)
+    )  # fmt: skip
+
+
+def _reason(first: CellVerdict | None, cells: list[CellVerdict], skipped_for: str) -> str:
+    if first is None:
+        return skipped_for
+    if first.verdict is Verdict.HOLDS and len(cells) > 1:
+        decided = sum(cell.decided for cell in cells)
+        return f"{count_of(decided, 'decision')} held" if decided else first.reason
+    if first.findings and first.verdict is Verdict.VIOLATED:
+        return _most(first.findings).cause
+    return first.error or first.reason
+
+
+def _most(findings: Sequence[Finding]) -> Finding:
+    return max(findings, key=lambda one: one.count)
+
+
+def count_answers(operations: Sequence[Operation]) -> Answers:
+    """Count operations by their answer."""
+    load = [one for one in operations if not one.probe]
+    kinds = Counter(one.answer.kind for one in load)
+    return Answers(
+        total=len(load),
+        ok=kinds[AnswerKind.OK],
+        errors=kinds[AnswerKind.ERROR],
+        unanswered=kinds[AnswerKind.NONE] + kinds[AnswerKind.ACCEPTED],
+        unmet=sum(1 for one in load if one.ok and one.unmet),
+        probes=len(operations) - len(load),
+    )
+
+
+def exit_meaning(code: int) -> str:
+    """What an exit code says, in a few words."""
+    return next((meaning for known, meaning in _MEANINGS.items() if known == code), "")
+
+
+def origin_ns(evidence: Evidence) -> int:
+    """The moment that reports count from: the first record of the run."""
+    return evidence.start_ns or (evidence.phases[0].start_ns if evidence.phases else 0)
+
+
+def seconds(evidence: Evidence, t_ns: int | None) -> float | None:
+    """Seconds since the run began, to the millisecond."""
+    return None if t_ns is None else round((t_ns - origin_ns(evidence)) / 1e9, 3)
