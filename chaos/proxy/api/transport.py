@@ -31,15 +31,11 @@ async def serve_http(app: App, host: str, port: int) -> AsyncIterator[tuple[str,
     """Serve `app` on an address and yield the one that it is; connections end with the context. Raises OSError."""
     connections: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # A task of ours: the one that streams would make logs its own cancellation as an error.
+        task = asyncio.ensure_future(_Connection(app, reader, writer).run())
         connections.add(task)
-        try:
-            await _Connection(app, reader, writer).run()
-        finally:
-            connections.discard(task)
-            writer.transport.abort() if writer.is_closing() else writer.close()
+        task.add_done_callback(connections.discard)
 
     server = await asyncio.start_server(accept, host, port, backlog=512)
     try:
@@ -48,7 +44,7 @@ async def serve_http(app: App, host: str, port: int) -> AsyncIterator[tuple[str,
         server.close()
         for task in connections:
             task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+        await asyncio.gather(*connections, return_exceptions=True)  # each closes its transport
         await server.wait_closed()
 
 
@@ -69,8 +65,10 @@ class _Connection:
         except h11.RemoteProtocolError as error:
             with suppress(OSError, TimeoutError, h11.LocalProtocolError):
                 await self._send(text_reply(error.error_status_hint, "400 Bad Request"), "GET", close=True)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # the client is gone or does not speak; there is nobody to tell
+        except (OSError, TimeoutError):
+            self._writer.transport.abort()  # the client is gone or does not speak; there is nobody to tell
+        finally:
+            self._writer.close()
 
     async def _serve_one(self) -> bool:
         async with asyncio.timeout(_IDLE_S):
