@@ -1,0 +1,165 @@
+"""Tasks over JetStream and requests over NATS."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import nats
+from nats.aio.client import Client
+
+from tests.reference.rig import Backend, Op, Post, envelope
+
+
+@asynccontextmanager
+async def _driver(backend: Backend) -> AsyncIterator[Client]:
+    client = await nats.connect(backend.nats_server.url.reveal())
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def _submit(client: Client, backend: Backend, op: Op, **changes: object) -> Any:
+    task = {"tenant": "acme", "task": f"tell me {op.nonce}", "query": "anything", "op_id": op.id} | changes
+    subject = f"{backend.namespace}.tasks.acme"
+    return await client.jetstream().publish(subject, envelope("task", **task), headers=op.queue_headers())
+
+
+async def _perform(client: Client, backend: Backend, op: Op, **changes: object) -> tuple[str, dict[str, Any], Any]:
+    results = await client.subscribe(f"{backend.namespace}.results.{op.id}")
+    await client.flush()
+    await _submit(client, backend, op, **changes)
+    message = await results.next_msg(timeout=30)
+    result = msgspec.json.decode(message.data)
+    return result["message_type"], result["data"], message.headers
+
+
+async def test_queued_task_gives_one_result(backend: Backend, op: Op) -> None:
+    """A task is acknowledged, its result is announced with the operation's trace, and a duplicate changes nothing."""
+    async with _driver(backend) as client:
+        kind, result, headers = await _perform(client, backend, op)
+        assert (kind, result["tenant"]) == ("task.result", "acme")
+        assert backend.digest(op.nonce) in result["text"]
+        assert headers["traceparent"].split("-")[1] == op.trace_id
+        assert headers["baggage"] == f"op.id={op.id}"
+        assert int(headers["X-Budget-Ms"]) < op.budget_ms
+        assert (await _submit(client, backend, op)).duplicate
+        stored = await client.jetstream().streams_info()
+        assert {s.config.name for s in stored} >= {
+            f"{backend.namespace.upper()}_{n}" for n in ("TASKS", "RESULTS", "DOCUMENTS")
+        }
+
+
+async def test_expired_task_is_answered_as_such(backend: Backend) -> None:
+    """A task whose deadline has passed is not performed; its result says so."""
+    async with _driver(backend) as client:
+        kind, problem, _ = await _perform(client, backend, Op(budget_ms=0))
+        assert (kind, problem["code"], problem["retryable"]) == ("problem", "deadline_exceeded", False)
+
+
+async def test_unreadable_task_is_refused_by_name_of_its_headers(backend: Backend, op: Op) -> None:
+    """A task that cannot be read is answered with a problem, since its headers tell who asked."""
+    async with _driver(backend) as client:
+        kind, problem, _ = await _perform(client, backend, op, tenant=7)
+        assert (kind, problem["code"]) == ("problem", "invalid_request")
+
+
+async def test_failed_attempt_is_tried_again_within_the_deadline(backend: Backend) -> None:
+    """A task whose first attempts find the gateway gone succeeds once it is back."""
+    op = Op(budget_ms=20_000)
+    async with _driver(backend) as client:
+        results = await client.subscribe(f"{backend.namespace}.results.{op.id}")
+        await client.flush()
+        backend["agent>gateway"].fault("refuse")
+        await _submit(client, backend, op)
+        consumer = await _until_redelivered(client, backend)
+        assert consumer.num_redelivered > 0
+        backend["agent>gateway"].heal()
+        message = await results.next_msg(timeout=30)
+        assert msgspec.json.decode(message.data)["message_type"] == "task.result"
+
+
+async def _until_redelivered(client: Client, backend: Backend) -> Any:
+    deadline = time.monotonic() + 15
+    while True:
+        consumer = await client.jetstream().consumer_info(f"{backend.namespace.upper()}_TASKS", "agent")
+        if consumer.num_redelivered or time.monotonic() > deadline:
+            return consumer
+        await asyncio.sleep(0.05)
+
+
+async def test_task_that_cannot_succeed_ends_with_its_problem(backend: Backend) -> None:
+    """When the deadline leaves no room for another attempt, the result is the last problem, naming the root."""
+    op = Op(budget_ms=1500)
+    backend["gateway>provider"].fault("refuse")
+    async with _driver(backend) as client:
+        kind, problem, _ = await _perform(client, backend, op)
+        assert (kind, problem["code"], problem["dependency"]) == ("problem", "dependency_unavailable", "provider")
+        assert problem["trace_id"] == op.trace_id
+
+
+async def test_chat_request_over_nats(backend: Backend, op: Op) -> None:
+    """The gateway's queue answers a request, with headers of its own."""
+    body = envelope("chat.request", messages=[{"role": "user", "content": op.nonce}], model="ref-chat")
+    subject = f"{backend.namespace}.gateway.requests"
+    async with _driver(backend) as client:
+        answer = await client.request(subject, body, timeout=10, headers=op.headers)
+        reply = msgspec.json.decode(answer.data)
+        assert reply["message_type"] == "chat.response"
+        assert backend.digest(op.nonce) in reply["data"]["text"]
+        assert answer.headers is not None
+        assert op.trace_id in answer.headers["traceparent"]
+        assert op.span_id not in answer.headers["traceparent"]
+        answer = await client.request(subject, b"{}", timeout=10, headers=op.headers)
+        assert msgspec.json.decode(answer.data)["data"]["code"] == "invalid_request"
+        backend["gateway>provider"].fault("refuse")
+        answer = await client.request(subject, body, timeout=10, headers=op.headers)
+        problem = msgspec.json.decode(answer.data)["data"]
+        assert (problem["code"], problem["dependency"]) == ("dependency_unavailable", "provider")
+
+
+async def test_agent_consumes_again_after_nats_was_lost(backend: Backend) -> None:
+    """A lost connection to NATS stops nothing for good: the next task is performed."""
+    async with _driver(backend) as client:
+        backend["agent>nats"].fault("refuse")
+        op = Op(budget_ms=30_000)
+        results = await client.subscribe(f"{backend.namespace}.results.{op.id}")
+        await _submit(client, backend, op)
+        backend["agent>nats"].heal()
+        message = await results.next_msg(timeout=30)
+        assert msgspec.json.decode(message.data)["message_type"] == "task.result"
+
+
+async def test_task_survives_postgres_being_away(backend: Backend) -> None:
+    """A task that arrives while the agent's Postgres is gone is performed when it is back, within its deadline."""
+    op = Op(budget_ms=20_000)
+    async with _driver(backend) as client:
+        results = await client.subscribe(f"{backend.namespace}.results.{op.id}")
+        await client.flush()
+        backend["agent>postgres"].fault("refuse")
+        await _submit(client, backend, op)
+        await _until_redelivered(client, backend)
+        backend["agent>postgres"].heal()
+        message = await results.next_msg(timeout=30)
+        assert msgspec.json.decode(message.data)["message_type"] == "task.result"
+
+
+async def test_ingest_is_announced_once(backend: Backend, post: Post, op: Op) -> None:
+    """A stored document is announced on JetStream with its key as the message id, and its outbox row goes."""
+    body = envelope("document.ingest", tenant="acme", doc_id=secrets.token_hex(4), title="T", text="some words")
+    async with _driver(backend) as client:
+        announced = await client.subscribe(f"{backend.namespace}.documents.ingested")
+        await client.flush()
+        answer = await post(backend, "api", "/v1/documents", body, op)
+        while True:
+            message = await announced.next_msg(timeout=10)
+            assert message.headers is not None
+            if message.headers["Nats-Msg-Id"] == op.id:
+                break
+        assert msgspec.json.decode(message.data)["data"] == answer.json()["data"]
