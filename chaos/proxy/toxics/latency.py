@@ -6,9 +6,12 @@ from __future__ import annotations
 from collections import deque
 from typing import ClassVar
 
+from chaos.proxy.errors import BadAttributesError
 from chaos.proxy.stage import MAX_NS, MS, Attributes, End, Item, Stage, ToxicType
 
 __all__ = ["TOXIC"]
+
+MAX_JITTER = (1 << 62) - 1
 
 
 class LatencyAttributes(Attributes, frozen=True):
@@ -16,6 +19,11 @@ class LatencyAttributes(Attributes, frozen=True):
 
     latency: int = 0
     jitter: int = 0
+
+    def check(self) -> None:
+        """Refuse a jitter whose band does not fit into 63 bits."""
+        if self.jitter > MAX_JITTER:
+            raise BadAttributesError(f"latency jitter {self.jitter} is out of range, it can be at most {MAX_JITTER}")
 
 
 class LatencyStage(Stage):

@@ -44,6 +44,7 @@ class ResetPeerStage(Stage):
         return self.wake(now_ns)
 
     def remove(self, now_ns: int) -> list[Item]:
+        self.held = 0
         return self.kept
 
     def _keep(self, item: Item, now_ns: int) -> list[Item]:

@@ -11,6 +11,9 @@ from chaos.proxy.stage import MAX_NS, US, Attributes, End, Item, Stage, ToxicTyp
 
 __all__ = ["TOXIC"]
 
+#: So many pieces at a time: each is a system call, and others have their turn in between.
+BURST = 256
+
 
 class SlicerAttributes(Attributes, frozen=True):
     """Bytes, bytes, microseconds. An average below 1 slices nothing; a variation above the average counts as the average."""
@@ -49,7 +52,7 @@ class SlicerStage(Stage):
     def wake(self, now_ns: int) -> list[Item]:
         items: list[Item] = []
         delay_ns = min(max(0, self.attributes.delay) * US, MAX_NS)
-        while self.queue and self.free_ns <= now_ns:
+        while self.queue and self.free_ns <= now_ns and len(items) < BURST:
             self.free_ns = now_ns + delay_ns
             items.append(self._pop())
         self.wake_ns = self.free_ns if self.queue else None
