@@ -66,7 +66,9 @@ def postgres_bin(account: Account | None, cache_roots: tuple[Path, ...] = CACHE_
 
 
 def _cached(site: Path, root: Path, account: Account) -> Path:
-    root.mkdir(mode=0o755, exist_ok=True)
+    if not root.exists():
+        root.mkdir(mode=0o755, exist_ok=True)
+        root.chmod(0o755)  # whatever the umask
     _require_private(root)
     target = root / f"postgres-18-{metadata.version(_PACKAGE)}-{platform.machine()}"
     if not target.exists():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -17,14 +15,15 @@ from typing import Any
 import anyio
 
 from chaos.errors import HealError, NotReadyError
-from chaos.system import trees
-from chaos.system.child import STOP_GRACE_MS, STOP_SLACK_S, Child, ChildSpec, ExitStream, exit_text
+from chaos.system.child import STOP_GRACE_MS, STOP_SLACK_S, Child, ChildSpec, ExitStream
 from chaos.system.environment import RUN_VARIABLE, minimal_environment
+from chaos.system.leftovers import clear
 from chaos.system.scratch import Scratch
 
 __all__ = ["Children", "open_children"]
 
 START_DEADLINE_S = 10.0
+_FAREWELL = {"left": "processes", "shared_memory": "shared memory", "scratch": "directory"}
 
 
 class Children(asyncio.Protocol):
@@ -47,6 +46,11 @@ class Children(asyncio.Protocol):
     def __getitem__(self, name: str) -> Child:
         """The living child of that name."""
         return self._living[name]
+
+    @property
+    def connected(self) -> bool:
+        """Whether the pipe was ever opened; from then on it belongs to the transport."""
+        return self._transport is not None
 
     @property
     def living(self) -> tuple[Child, ...]:
@@ -164,21 +168,25 @@ async def open_children(scratch: Scratch, log_dir: Path, *, grace_ms: float = ST
     Raises HealError if something of the run is left after that.
     """
     ours, theirs = socket.socketpair()
+    with theirs:
+        process = _start_supervisor(scratch, theirs, log_dir / "supervisor.log")
+    children = Children(scratch)
     try:
-        with theirs:
-            process = _start_supervisor(scratch, theirs, log_dir / "supervisor.log")
-        children = Children(scratch)
         await asyncio.get_running_loop().create_connection(lambda: children, sock=ours)
-    except BaseException:
-        ours.close()  # the supervisor, if there is one, takes it as the end and tidies up
-        raise
-    try:
-        with anyio.fail_after(START_DEADLINE_S):
-            await children.ready.wait()
+        await _until_ready(children, log_dir)
         yield children
     finally:
+        if not children.connected:
+            ours.close()
         with anyio.CancelScope(shield=True):
             await _close(children, process, grace_ms)
+
+
+async def _until_ready(children: Children, log_dir: Path) -> None:
+    with anyio.move_on_after(START_DEADLINE_S):
+        await children.ready.wait()
+    if not children.ready.is_set() or children.closed.is_set():
+        raise NotReadyError(f"the process supervisor did not come up; see {log_dir / 'supervisor.log'}")
 
 
 def _start_supervisor(scratch: Scratch, sock: socket.socket, log: Path) -> subprocess.Popen[bytes]:
@@ -197,30 +205,25 @@ def _start_supervisor(scratch: Scratch, sock: socket.socket, log: Path) -> subpr
 async def _close(children: Children, process: subprocess.Popen[bytes], grace_ms: float) -> None:
     children.expect_exits()
     try:
-        with anyio.move_on_after(grace_ms / 1000 + STOP_SLACK_S):
+        with anyio.move_on_after(grace_ms / 1000 + STOP_SLACK_S if children.connected else 0):
             with contextlib.suppress(NotReadyError):
                 children.send(op="bye", grace_ms=grace_ms)
             await children.closed.wait()
     finally:
         children.release()
-    left = await anyio.to_thread.run_sync(_reap, process)
-    farewell = children.farewell or {}
-    remains = [f"processes {farewell['left']}"] if farewell.get("left") else []
-    remains += [f"shared memory {farewell['shared_memory']}"] if farewell.get("shared_memory") else []
-    remains += [left] if left else []
-    if children.scratch.path.exists() and not trees.remove_tree(str(children.scratch.path)):
-        remains.append(f"directory {children.scratch.path}")
-    if remains:
-        raise HealError(f"run {children.scratch.run} left {', '.join(remains)}; `chaos-drill recover` removes it")
+    await anyio.to_thread.run_sync(_finish, children, process)
 
 
-def _reap(process: subprocess.Popen[bytes]) -> str:
-    """Wait for the supervisor; kill it if it does not end (its children die with it)."""
+def _finish(children: Children, process: subprocess.Popen[bytes]) -> None:
+    """Wait for the supervisor (kill it if it hangs), and do what it could not do any more."""
     try:
-        process.wait(STOP_SLACK_S)
+        code = process.wait(STOP_SLACK_S)
     except subprocess.TimeoutExpired:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait(STOP_SLACK_S)
-        return "a supervisor that did not end (killed)"
-    return "" if process.returncode == 0 else f"a supervisor that ended with {exit_text(process.returncode)}"
+        process.kill()
+        code = process.wait(STOP_SLACK_S)
+    farewell = children.farewell or {}
+    remains = [f"{what} {farewell[key]}" for key, what in _FAREWELL.items() if farewell.get(key)]
+    if code != 0 or remains or children.scratch.path.exists():
+        clear(children.scratch.path, children.scratch.run)
+    if farewell.get("shared_memory"):
+        raise HealError(f"run {children.scratch.run} left {', '.join(remains)}; remove it with ipcrm")

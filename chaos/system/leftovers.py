@@ -15,7 +15,7 @@ from chaos.system import procfs, sharedmem, trees
 from chaos.system.environment import RUN_VARIABLE
 from chaos.system.scratch import PREFIX, read_owner, scratch_roots
 
-__all__ = ["Leftover", "find_leftovers", "remove_leftover"]
+__all__ = ["Leftover", "clear", "find_leftovers", "remove_leftover"]
 
 _UNOWNED_AGE_S = 60.0  # a directory without an owner file is either being made right now, or of a dead run
 _DEATH_DEADLINE_S = 5.0
@@ -78,18 +78,25 @@ def remove_leftover(leftover: Leftover) -> tuple[int, ...]:
     """
     if (owner := read_owner(leftover.path)) is not None and owner.lives:
         raise HealError(f"{leftover.path} belongs to run {owner.run}, which is alive (process {owner.pid})")
-    creators = set(leftover.pids) | _postmaster(leftover.path)
-    uids = {os.geteuid(), *_owners_of(leftover.path)}
-    ended = _end(leftover.path)
+    return clear(leftover.path, leftover.run)
+
+
+def clear(path: Path, run: str) -> tuple[int, ...]:
+    """End the processes of a scratch directory, alive run or not, remove what it holds; the processes that were ended.
+
+    Raises HealError naming what is still there.
+    """
+    creators = set(_belonging(path)) | _postmaster(path)
+    uids = {os.geteuid(), *_owners_of(path)}
+    ended = _end(path)
     for uid in uids:
         sharedmem.remove_segments(sharedmem.segments_of(creators | set(ended), uid))
-    gone = trees.remove_tree(str(leftover.path))
-    left = _belonging(leftover.path)
+    gone = trees.remove_tree(str(path))
+    left = _belonging(path)
     if left or not gone:
-        raise HealError(
-            f"of run {leftover.run} there are still {'processes ' + str(left) if left else ''} "
-            f"{leftover.path if not gone else ''}; end or remove them by hand"
-        )
+        remains = [f"processes {', '.join(map(str, left))}"] if left else []
+        remains += [] if gone else [f"directory {path}"]
+        raise HealError(f"of run {run} there is still {' and '.join(remains)}; end or remove it by hand")
     return ended
 
 

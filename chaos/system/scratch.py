@@ -64,9 +64,9 @@ def scratch_roots() -> tuple[Path, ...]:
     return tuple(root for root in (Path(_SHM), temp) if root.is_dir())
 
 
-def make_scratch(run: str) -> Scratch:
+def make_scratch(run: str, root: Path | None = None) -> Scratch:
     """Make the scratch directory of a run and its owner file. Whoever opens the run's children removes it again."""
-    path = _choose_root() / f"{PREFIX}{secrets.token_hex(4)}"
+    path = (root or _choose_root()) / f"{PREFIX}{secrets.token_hex(4)}"
     path.mkdir(mode=0o700)
     own = procfs.stat(os.getpid())
     owner = Owner(

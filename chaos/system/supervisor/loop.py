@@ -60,9 +60,11 @@ class Supervisor:
             selector.register(self._sock, selectors.EVENT_READ)
             selector.register(wake_reader, selectors.EVENT_READ)
             self._send(event="ready", pid=os.getpid())
-            while self._serving() or self._children:
-                self._turn(selector, wake_reader)
-        self._tidy()
+            try:
+                while self._serving() or self._children:
+                    self._turn(selector, wake_reader)
+            finally:
+                self._tidy()  # should there be a mistake in here, nothing outlives it
 
     def _turn(self, selector: selectors.BaseSelector, wake_reader: socket.socket) -> None:
         ready = {key.fileobj for key, _ in selector.select(self._timeout_s())}
@@ -182,6 +184,8 @@ class Supervisor:
     def _sweep(self) -> list[int]:
         """Kill whatever still descends from us; the processes that would not die are returned."""
         left: list[int] = []
+        for child in self._children.values():
+            child.signal(signal.SIGKILL)
         for _ in range(_SWEEPS):
             left = procfs.descendants(os.getpid())
             for pid in left:
