@@ -67,7 +67,7 @@ def settings_format() -> Record:
         "baseline_median_ratio": _share("How far the medians of two steady windows may be apart", "25%", "25%"),
         "baseline_median_floor": _duration("A smaller difference of medians than this is noise", "20ms", "20ms"),
     }
-    return Record("settings", fields, about="Settings of the oracles; the values used stand in the report")
+    return Record("group of settings", fields, about="Settings of the oracles; the values used stand in the report")
 
 
 def _phases() -> Record:

@@ -17,20 +17,18 @@ __all__ = ["fault_format"]
 _EXAMPLES = {"ms": "300ms", "us": "500us", "bytes": "64KB", "KB/s": "100KB/s", "flag": True}
 # Left out, these would stall or close at once, which is rarely what was meant: they must be written.
 _MUST = {("bandwidth", "rate"), ("limit_data", "bytes")}
-_STREAMS = {
-    Stream.UPSTREAM.value: "caller to callee",
-    Stream.DOWNSTREAM.value: "callee to caller",
-}
+_STREAMS = (Stream.UPSTREAM.value, Stream.DOWNSTREAM.value)
 _BOTH = {"both": "write two faults, one with stream: upstream and one with stream: downstream"}
 
 
 def fault_format(vocabulary: Vocabulary) -> Variants:
     """All fault kinds, told apart by `fault`."""
-    return Variants("fault", "fault", {name: _record(kind) for name, kind in vocabulary.faults.items()})
+    attributes = {name for kind in vocabulary.faults.values() for name in kind.attributes}
+    return Variants("fault", "fault", {kind.name: _record(kind, attributes) for kind in vocabulary.faults.values()})
 
 
-def _record(kind: FaultKind) -> Record:
-    fields = {"fault": Field(Choice(what="fault", words={kind.name: kind.about}), "The kind", kind.name, required=True)}
+def _record(kind: FaultKind, all_attributes: set[str]) -> Record:
+    fields = {"fault": Field(Choice(what="fault", words=(kind.name,)), "The kind", kind.name, required=True)}
     fields |= _COMMON
     if kind.standard:
         fields["stream"] = Field(
@@ -44,7 +42,9 @@ def _record(kind: FaultKind) -> Record:
             Number(least=0, most=1, example=0.5, above=True), "Share of connections it acts on", 0.5, default="1"
         )
     attributes = {name: _attribute(kind, name, one) for name, one in kind.attributes.items()}
-    return Record(f"{kind.name} fault", fields | attributes, about=_sentence(kind.about), moved=_moved(kind))
+    return Record(
+        f"{kind.name} fault", fields | attributes, about=_sentence(kind.about), moved=_moved(kind, all_attributes)
+    )
 
 
 _COMMON: dict[str, Field] = {
@@ -97,17 +97,17 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _moved(kind: FaultKind) -> dict[str, str]:
-    """Words from elsewhere that people try."""
-    own = ", ".join(kind.attributes) or "none"
-    words = {
+def _moved(kind: FaultKind, all_attributes: set[str]) -> dict[str, str]:
+    """Attributes of other kinds, and words from elsewhere that people try."""
+    own = ", ".join(kind.attributes) or "no attributes"
+    words = dict.fromkeys(sorted(all_attributes), f"{kind.name} takes {own}") | {
         "type": "write fault: instead of type:",
         "kind": "write fault: instead of kind:",
         "link": "write on: instead of link:",
         "links": "write on: instead of links:",
         "duration": "write for: instead of duration:",
         "start": "write at: instead of start:",
-        "attributes": f"write them beside the other keys; {kind.name} has: {own}",
+        "attributes": f"write them beside the other keys; {kind.name} takes {own}",
         "stream": f"{kind.name} acts on whole connections; leave stream out",
         "toxicity": f"{kind.name} acts on the listener; leave toxicity out",
     }

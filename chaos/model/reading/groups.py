@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from chaos.model.reading.nodes import Entry, Mapping, Node, Scalar, Sequence
-from chaos.model.reading.problems import Place, Report, known, nearest, quote
+from chaos.model.reading.problems import Place, Report, article, known, nearest, quote
 from chaos.model.reading.shape import At, Schema, Shape, refuse
 
 __all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants"]
@@ -150,7 +150,7 @@ class Record:
     def read(self, node: Node, report: Report) -> Fields | None:
         """The fields that could be read; every other key is reported."""
         if not isinstance(node, Mapping):
-            refuse(node, report, f"a {self.what} with keys", ", ".join(self.fields))
+            refuse(node, report, f"{article(self.what)} with keys", ", ".join(self.fields))
             return None
         values: dict[str, Any] = {}
         for entry in node.entries:
@@ -164,7 +164,7 @@ class Record:
         if entry.key in self.fields:
             return self.fields[entry.key].shape.read(entry.value, report)
         instead = self.moved.get(entry.key) or known(entry.key, self.fields)
-        report.add(entry.place, f"a {self.what} has no {quote(entry.key)}", instead)
+        report.add(entry.place, f"{article(self.what)} has no {quote(entry.key)}", instead)
         return None
 
     def _require(self, node: Mapping, report: Report) -> None:
@@ -203,13 +203,13 @@ class Variants:
     def read(self, node: Node, report: Report) -> Fields | None:
         """The fields of the variant that the key names."""
         if not isinstance(node, Mapping):
-            refuse(node, report, f"a {self.what} with keys", f"{{{self.key}: {next(iter(self.records))}, ...}}")
+            refuse(node, report, f"{article(self.what)} with keys", f"{{{self.key}: {next(iter(self.records))}, ...}}")
             return None
         word = next((entry.value for entry in node.entries if entry.key == self.key), None)
         if word is None:
             typo = next((entry for entry in node.entries if nearest(entry.key, (self.key,))), None)
             instead = f"add {self.key}: and one of {', '.join(self.records)}"
-            what = f"a {self.what} has no {quote(typo.key)}" if typo else f"this {self.what} lacks {self.key}"
+            what = f"{article(self.what)} has no {quote(typo.key)}" if typo else f"this {self.what} lacks {self.key}"
             report.add(typo.place if typo else node.place, what, f"did you mean {self.key}?" if typo else instead)
             return None
         if not isinstance(word, Scalar) or word.text not in self.records:

@@ -52,8 +52,8 @@ def link_map_format() -> Record:
 
 
 def _edge() -> Record:
-    protocols = {Protocol.TCP.value: "bytes only"} | {one.value: f"framed as {one.value}" for one in Protocol}
-    built = {Tls.NONE.value: "no TLS", Tls.PASSTHROUGH.value: "TLS is forwarded untouched"}
+    protocols = tuple(one.value for one in Protocol)
+    built = (Tls.NONE.value, Tls.PASSTHROUGH.value)
     refused = {Tls.ORIGINATE.value: _NOT_BUILT, Tls.TERMINATE.value: _NOT_BUILT}
     fields = {
         "protocol": Field(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from chaos.model.reading.nodes import Node, Scalar
-from chaos.model.reading.problems import Report, known, quote
+from chaos.model.reading.problems import Report, article, known, quote
 from chaos.model.reading.shape import Schema, refuse
 
 __all__ = ["Choice", "Flag", "Fraction", "Name", "Number", "Text", "Whole"]
@@ -71,13 +71,13 @@ class Choice:
     """One of some words. `refused` are words that mean something real that is not there, with what to say instead."""
 
     what: str
-    words: Mapping[str, str]
+    words: Collection[str]
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, node: Node, report: Report) -> str | None:
         """The word."""
         if not isinstance(node, Scalar):
-            refuse(node, report, f"a {self.what}", " or ".join(self.words))
+            refuse(node, report, article(self.what), " or ".join(self.words))
         elif node.text in self.refused:
             report.add(node.place, f"{self.what} {node.text} is not built yet", self.refused[node.text])
         elif node.text not in self.words:

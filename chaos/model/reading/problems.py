@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from chaos.errors import ScenarioError
 from chaos.model.reading.limits import MAX_PROBLEMS
 
-__all__ = ["START", "Place", "Report", "known", "nearest", "quote"]
+__all__ = ["START", "Place", "Report", "article", "known", "nearest", "quote"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,6 +40,11 @@ def known(name: str, names: Iterable[str]) -> str:
     names = tuple(names)
     near = nearest(name, names)
     return f"did you mean {near}?" if near is not None else f"known: {', '.join(names)}"
+
+
+def article(noun: str) -> str:
+    """The noun with its indefinite article."""
+    return f"{'an' if noun[:1] in 'aeio' else 'a'} {noun}"
 
 
 class Report:

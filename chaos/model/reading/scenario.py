@@ -78,10 +78,19 @@ def _links(
     except ScenarioError as error:
         report.add(fields.place_of("links"), f"the link map {quote(wanted)} is not valid", "see its own problems below")
         report.add_foreign(error.problems)
-    except (OSError, LookupError, UsageError, ValueError):
-        instead = known(wanted, vocabulary.link_maps) if vocabulary.link_maps else "name a map in proxies/, or a path"
-        report.add(fields.place_of("links"), f"there is no link map {quote(wanted)}", instead)
+    except (OSError, LookupError, UsageError, ValueError) as error:
+        report.add(
+            fields.place_of("links"), f"there is no link map {quote(wanted)}", _instead(wanted, vocabulary, error)
+        )
     return None
+
+
+def _instead(wanted: str, vocabulary: Vocabulary, error: Exception) -> str:
+    """The nearest map, or what the loader says."""
+    if vocabulary.link_maps:
+        return known(wanted, vocabulary.link_maps)
+    said = str(error).partition("; ")[2] if isinstance(error, UsageError) else ""
+    return said or "name a map in proxies/, or a path relative to this file"
 
 
 def _check_hosts(link_map: LinkMap, fields: Fields, report: Report) -> None:

@@ -16,7 +16,7 @@ from chaos.model.workload import WorkloadKind
 
 __all__ = ["scenario_format"]
 
-_ARRIVALS = {Arrivals.POISSON.value: "exponential gaps", Arrivals.CONSTANT.value: "equal gaps"}
+_ARRIVALS = tuple(one.value for one in Arrivals)
 _MINUTE_MS = 60_000.0
 
 
@@ -69,7 +69,7 @@ def _workload_of(kind: WorkloadKind) -> Record:
     names = tuple(one.name for one in kind.operations)
     weights = {one.name: one.weight for one in kind.operations}
     fields = {
-        "kind": Field(Choice(what="workload", words={kind.name: kind.about}), "The kind", kind.name, required=True),
+        "kind": Field(Choice(what="workload", words=(kind.name,)), "The kind", kind.name, required=True),
         "name": Field(
             Name(reserved=("none", "all")), "Its name in reports, unique in the file", kind.name, default="the kind"
         ),

@@ -13,11 +13,11 @@ __all__ = ["Vocabulary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """Workload kinds with their operations, oracles and systems (name and one line about each), link maps by name, fault kinds."""
+    """Workload kinds with their operations, names of oracles, systems and (for hints) link maps, and the fault kinds."""
 
     workloads: tuple[WorkloadKind, ...]
-    oracles: Mapping[str, str]
-    systems: Mapping[str, str] = field(default_factory=lambda: {"reference": "the AI backend that is shipped"})
+    oracles: tuple[str, ...]
+    systems: tuple[str, ...] = ("reference",)
     link_maps: tuple[str, ...] = ()
     faults: Mapping[str, FaultKind] = field(default_factory=lambda: FAULT_KINDS)
 
