@@ -1,0 +1,82 @@
+"""One operation in flight: who it is, what it asks about, and the times its parts note on the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from chaos.model.operation import Answer, Unmet
+from chaos.schedule import stream_rng
+from chaos.workloads import identity
+from chaos.workloads.corpus import Corpus, SeedDocument
+
+__all__ = ["Call", "Outcome", "new_call"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What an operation came to: its answer, and the declarations an ok answer did not meet."""
+
+    answer: Answer
+    unmet: tuple[Unmet, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """An operation under way. The `*_ns` after `deadline_ms` are CLOCK_MONOTONIC and 0 until they happened."""
+
+    op_id: str
+    trace_id: str
+    span_id: str
+    nonce: str
+    document: SeedDocument
+    deadline_ms: float
+    accepted_ns: int = 0
+    first_byte_ns: int = 0
+    ended_ns: int = 0
+
+    @property
+    def tenant(self) -> str:
+        """The tenant on whose behalf it asks."""
+        return self.document.tenant
+
+    @property
+    def wait_s(self) -> float:
+        """How long the driver waits: D + max(2 s, D). One that gave up at D could not tell late from never."""
+        return (self.deadline_ms + max(2000.0, self.deadline_ms)) / 1000.0
+
+    def headers(self) -> dict[str, str]:
+        """Trace context and budget, the same on HTTP and NATS."""
+        return {
+            "traceparent": identity.traceparent(self.trace_id, self.span_id),
+            "baggage": identity.baggage(self.op_id),
+            "X-Budget-Ms": str(int(self.deadline_ms)),
+        }
+
+    def queued_headers(self) -> dict[str, str]:
+        """Those of a message that may wait in a queue: the deadline in wall-clock milliseconds too."""
+        return {**self.headers(), "X-Deadline-Unix-Ms": str(int(time.time() * 1000 + self.deadline_ms))}
+
+    def accepted(self) -> None:
+        """Note that the system took the work on."""
+        self.accepted_ns = time.monotonic_ns()
+
+    def ended(self) -> None:
+        """Note that the whole answer is here, or that there will be none."""
+        self.ended_ns = time.monotonic_ns()
+
+    def received(self) -> None:
+        """Note bytes of the answer; only the first count."""
+        self.first_byte_ns = self.first_byte_ns or time.monotonic_ns()
+
+
+def new_call(seed: int, op_id: str, deadline_ms: float, corpus: Corpus) -> Call:
+    """The call of an operation: everything in it is a function of the seed and the op id."""
+    return Call(
+        op_id=op_id,
+        trace_id=identity.trace_id(seed, op_id),
+        span_id=identity.root_span_id(seed, op_id),
+        nonce=identity.nonce(seed, op_id),
+        document=corpus.draw(stream_rng(seed, op_id, "document")),
+        deadline_ms=deadline_ms,
+    )
