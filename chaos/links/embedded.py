@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -101,7 +101,7 @@ class _Embedded:
     async def heal(self, link: str) -> None:
         for toxic in await self._toxics(link):
             if self._is_ours(link, toxic):
-                with suppress_gone():
+                with _gone_is_fine():
                     await self._api.call("DELETE", f"{_proxy_path(link)}/toxics/{quote(toxic['name'], safe='')}")
         left = [toxic["name"] for toxic in await self._toxics(link) if self._is_ours(link, toxic)]
         if left:
@@ -122,7 +122,7 @@ class _Embedded:
                 yield frame
 
     async def remove(self, link: str) -> None:
-        with suppress_gone():
+        with _gone_is_fine():
             await self._api.call("DELETE", _proxy_path(link))
         self._made.discard(link)
         try:
@@ -135,7 +135,7 @@ class _Embedded:
 
     async def release(self) -> None:
         if self._lease is not None:
-            with suppress_gone():
+            with _gone_is_fine():
                 await self._api.call("DELETE", f"/chaos/leases/{self._lease}")
             self._lease = None
 
@@ -143,10 +143,10 @@ class _Embedded:
         return self._lease is None or link in self._made or toxic.get("lease") == self._lease
 
     async def _toxics(self, link: str) -> list[dict[str, Any]]:
-        toxics: list[dict[str, Any]] = []
-        with suppress_gone():
-            toxics = await self._api.call("GET", f"{_proxy_path(link)}/toxics")
-        return toxics
+        found: list[dict[str, Any]] = []
+        with _gone_is_fine():
+            found += await self._api.call("GET", f"{_proxy_path(link)}/toxics")
+        return found
 
     def _compare(self, what: str, seen: dict[str, Any], asked: dict[str, Any]) -> None:
         for key, value in asked.items():
@@ -157,14 +157,14 @@ class _Embedded:
                 )
 
 
-class suppress_gone:  # noqa: N801  # reads as contextlib.suppress does
+@contextmanager
+def _gone_is_fine() -> Iterator[None]:
     """What is not there any more need not be removed: 404 is no error inside this block."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> bool:
-        return isinstance(error, ApiError) and error.status == 404
+    try:
+        yield
+    except ApiError as error:
+        if error.status != 404:
+            raise
 
 
 def _proxy_path(link: str) -> str:

@@ -1,0 +1,26 @@
+"""Frames of the wire log: four bytes of length, big-endian, then that many bytes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+
+from chaos.errors import ProxyError
+
+__all__ = ["split_frames"]
+
+
+async def split_frames(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The frames of a stream that comes in any pieces. Raises ProxyError if it ends inside one."""
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        start = 0
+        while len(held) - start >= 4:
+            stop = start + 4 + int.from_bytes(held[start : start + 4], "big")
+            if len(held) < stop:
+                break
+            yield bytes(held[start + 4 : stop])
+            start = stop
+        del held[:start]
+    if held:
+        raise ProxyError(f"the wire log ended inside a frame ({len(held)} bytes of it)")
