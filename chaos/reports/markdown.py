@@ -13,7 +13,7 @@ from chaos.reports.timeline import timeline
 
 __all__ = ["render_markdown"]
 
-_SIGNS = {Verdict.HOLDS: "✅", Verdict.VIOLATED: "❌", Verdict.UNKNOWN: "❔", Verdict.NOT_JUDGED: "➖"}
+_SIGNS = {Verdict.HOLDS: "✅", Verdict.VIOLATED: "❌", Verdict.UNKNOWN: "❔", Verdict.NOT_JUDGED: "⚪"}
 
 
 def render_markdown(verdict: RunVerdict, evidence: Evidence) -> str:

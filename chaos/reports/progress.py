@@ -1,0 +1,115 @@
+"""What the live view knows: folded from events, with the lines worth telling as they happen. No clock, no screen."""
+
+from __future__ import annotations
+
+from chaos.model.event import (
+    BaselineJudged,
+    Event,
+    EvidenceLost,
+    FaultEnded,
+    FaultStarted,
+    HealChecked,
+    Interrupted,
+    Note,
+    PhaseName,
+    PhaseStarted,
+    ProbesFinished,
+    ProcessExited,
+    Progress,
+    RunEnded,
+    RunStarted,
+)
+from chaos.reports.text import one_line
+
+__all__ = ["LiveState"]
+
+_TELL_EVERY_NS = 5_000_000_000
+
+
+class LiveState:
+    """The state of a run as its events tell it. `feed` answers the lines to tell now; times in them are seconds of the run."""
+
+    def __init__(self) -> None:
+        self.start_ns: int | None = None
+        self.now_ns = 0
+        self.phase: PhaseName | None = None
+        self.active: dict[str, None] = {}
+        self.last: Progress | None = None
+        self._told_ns = 0
+
+    def __repr__(self) -> str:
+        return f"<LiveState {self.phase or 'starting'} {len(self.active)} active>"
+
+    def feed(self, event: Event) -> list[str]:
+        """Take an event; answer the lines a person should see: changes at once, progress every five seconds."""
+        if self.start_ns is None:
+            self.start_ns = self._told_ns = event.t_ns
+        self.now_ns = max(self.now_ns, event.t_ns)
+        if isinstance(event, Progress):
+            return self._progress(event)
+        if isinstance(event, PhaseStarted):
+            self.phase = event.phase
+            self._told_ns = event.t_ns
+        text = self._change(event)
+        return [f"{self.elapsed_s(event.t_ns):6.1f}s  {one_line(text)}"] if text else []
+
+    def elapsed_s(self, t_ns: int | None = None) -> float:
+        """Seconds from the first event to that moment, or to the last event."""
+        return max((t_ns or self.now_ns) - (self.start_ns or 0), 0) / 1e9 if self.start_ns is not None else 0.0
+
+    def load(self) -> str:
+        """The load in one line: rate and outcomes."""
+        one = self.last
+        if one is None:
+            return ""
+        told = f"{one.per_s:.1f} op/s, {one.ok} ok, {one.errors} errors, {one.unanswered} unanswered"
+        return f"{told}, {one.in_flight} in flight" if one.in_flight else told
+
+    def _progress(self, event: Progress) -> list[str]:
+        self.last = event
+        self.active = dict.fromkeys(event.active)
+        if event.t_ns - self._told_ns < _TELL_EVERY_NS:
+            return []
+        self._told_ns = event.t_ns
+        active = f"; active: {', '.join(self.active)}" if self.active else ""
+        return [f"{self.elapsed_s(event.t_ns):6.1f}s  {self.phase or 'starting'}: {one_line(self.load() + active)}"]
+
+    def _change(self, event: Event) -> str:
+        match event:
+            case RunStarted():
+                return f"run {event.run_id}, seed {event.plan.scenario.seed}"
+            case PhaseStarted():
+                return f"phase {event.phase}"
+            case BaselineJudged():
+                return "baseline is steady" if event.steady else f"baseline is not steady: {event.reason}"
+            case FaultStarted():
+                self.active[f"{event.fault} on {event.link}"] = None
+                return f"fault {event.fault} on {event.link} began"
+            case FaultEnded():
+                self.active.pop(f"{event.fault} on {event.link}", None)
+                return f"fault {event.fault} on {event.link} is over ({event.how})"
+            case HealChecked() if event.remaining:
+                return f"FAULTS REMAIN: {', '.join(event.remaining)}"
+            case HealChecked() if event.error:
+                return f"healing could not be read back: {event.error}"
+            case ProbesFinished():
+                return (
+                    f"{event.workload} {'recovered' if event.passed else 'did not recover'} after {event.sent} probes"
+                )
+            case _:
+                return self._trouble(event)
+
+    def _trouble(self, event: Event) -> str:
+        match event:
+            case ProcessExited() if not event.expected:
+                return f"{event.name} ended unexpectedly with {event.code}; see logs/{event.name}.log"
+            case EvidenceLost():
+                return f"lost {event.count} {event.what}"
+            case Interrupted():
+                return f"{event.signal}: healing, then judging what is there"
+            case Note():
+                return event.text
+            case RunEnded() if event.how != "complete":
+                return f"the run was {event.how}{': ' if event.error else ''}{event.error or ''}"
+            case _:
+                return ""
