@@ -110,7 +110,7 @@ class Size:
                 node, report, "a size" + self.suffix, f"a number with a unit (B, KB, MB, GB), such as {self.example}"
             )
             return None
-        count = float(match[0].partition(match[3])[0]) * _BYTES[match[3]] if match else 0.0
+        count = float(match[0].partition(match[2])[0]) * _BYTES[match[2]] if match else 0.0
         if not self.least <= count <= self.most:
             bounds = f"{self.least}B{self.suffix} to {self.most}B{self.suffix}"
             report.add(node.place, f"{quote(_text(node) or '0')[1:-1]} is out of range", f"write {bounds}")
