@@ -109,4 +109,4 @@ def _base64_forms(raw: bytes) -> set[str]:
         last = len(encoded) - (1 if (shift + len(raw)) % 3 else 0)
         part = encoded[first:last]
         result |= {part, part.replace("+", "-").replace("/", "_")}
-    return {part for part in result if len(part) >= 2 * _SHORTEST}
+    return {part for part in result if len(part) >= _SHORTEST + 2}

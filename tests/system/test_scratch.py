@@ -1,0 +1,84 @@
+"""Scratch directories and what dead runs leave."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chaos.errors import HealError
+from chaos.system.leftovers import Leftover, find_leftovers, remove_leftover
+from chaos.system.scratch import make_scratch, read_owner
+from chaos.system.trees import remove_tree
+
+
+def test_scratch_is_private_and_short(tmp_path: Path) -> None:
+    """Nobody else can list it, its owner file names this process, and unix socket paths in it fit 104 bytes."""
+    scratch = make_scratch("run-1")
+    try:
+        assert scratch.path.stat().st_mode & 0o066 == 0
+        owner = read_owner(scratch.path)
+        assert owner is not None
+        assert (owner.run, owner.pid, owner.lives) == ("run-1", os.getpid(), True)
+        assert len(str(scratch.path / "sub" / ".s.PGSQL.65535")) < 104
+        assert scratch.make("sub").stat().st_mode & 0o777 == 0o700
+    finally:
+        assert remove_tree(str(scratch.path))
+
+
+def test_living_run_is_no_leftover(tmp_path: Path) -> None:
+    """The directory of a living process is neither found nor removed."""
+    scratch = make_scratch("alive", tmp_path)
+    assert find_leftovers((tmp_path,)) == ()
+    with pytest.raises(HealError, match="alive"):
+        remove_leftover(Leftover(path=scratch.path, run="alive", pids=()))
+    assert scratch.path.exists()
+
+
+def _disown(path: Path, **changes: object) -> None:
+    owner = msgspec.json.decode((path / "owner.json").read_bytes())
+    (path / "owner.json").write_bytes(msgspec.json.encode(owner | changes))
+
+
+@pytest.mark.parametrize("changes", [{"start_ticks": 1}, {"boot": "another"}, {"pid": 2**22 + 1}])
+def test_dead_run_is_found_and_removed(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Another start time, another boot or no such process: the run is dead."""
+    scratch = make_scratch("dead", tmp_path)
+    (scratch.make("deep") / "file").write_text("x")
+    _disown(scratch.path, **changes)
+    (leftover,) = find_leftovers((tmp_path,))
+    assert leftover.run == "dead"
+    remove_leftover(leftover)
+    assert find_leftovers((tmp_path,)) == ()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_of_another_container_is_left_alone(tmp_path: Path) -> None:
+    """Process ids of another namespace say nothing here, so such a run is taken for alive."""
+    scratch = make_scratch("elsewhere", tmp_path)
+    _disown(scratch.path, pid_namespace="pid:[1]", start_ticks=1)
+    assert find_leftovers((tmp_path,)) == ()
+
+
+def test_strangers_are_left_alone(tmp_path: Path) -> None:
+    """Links, files and young directories without an owner are not ours to remove."""
+    (tmp_path / "target").mkdir()
+    (tmp_path / "chaos-link").symlink_to(tmp_path / "target")
+    (tmp_path / "chaos-file").write_text("x")
+    (tmp_path / "chaos-young").mkdir()
+    assert find_leftovers((tmp_path,)) == ()
+
+
+def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
+    """What a link points to stays."""
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("x")
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "sub" / "link").symlink_to(outside)
+    (tree / "dangling").symlink_to(tmp_path / "nowhere")
+    assert remove_tree(str(tree))
+    assert (outside / "precious").exists()
