@@ -1,1 +1,14 @@
-"""See docs/architecture.md."""
+"""Oracles: pure functions from a run's evidence to verdicts with findings, one file for each property.
+
+`derive` says which cells a plan has, `judge` judges them, `ORACLES` lists what can be asked.
+"""
+
+from __future__ import annotations
+
+from chaos.oracles.algebra import add_up, roll_up
+from chaos.oracles.cells import derive
+from chaos.oracles.judge import judge
+from chaos.oracles.oracle import Oracle
+from chaos.oracles.registry import ORACLES
+
+__all__ = ["ORACLES", "Oracle", "add_up", "derive", "judge", "roll_up"]

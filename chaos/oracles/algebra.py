@@ -1,0 +1,155 @@
+"""How verdicts add up: decisions on operations make a cell's verdict, cells make the run's. Pure tables and counting.
+
+| counted                                                     | verdict  |
+|-------------------------------------------------------------|----------|
+| any violation                                               | VIOLATED |
+| enough decided, and hardly any undecided                    | HOLDS    |
+| anything else: no operation, too few, too many undecided    | UNKNOWN  |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from chaos.model.settings import Settings
+from chaos.model.verdict import Cell, CellVerdict, Finding, Verdict
+
+__all__ = [
+    "ASIDE",
+    "HELD",
+    "Counts",
+    "Decision",
+    "Outcome",
+    "add_up",
+    "required_operations",
+    "roll_up",
+    "undecided",
+    "unknown",
+]
+
+
+class Outcome(Enum):
+    """What an oracle says about one operation. `ASIDE` takes it out of the cell's population: it cannot be judged there."""
+
+    HELD = "held"
+    VIOLATED = "violated"
+    UNDECIDED = "undecided"
+    ASIDE = "aside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """An outcome; a violation says what is wrong in the words of a finding, an undecided one says why in `reason`.
+
+    `remark` marks held operations worth counting in the cell's reason.
+    """
+
+    outcome: Outcome
+    reason: str = ""
+    remark: str = ""
+    error_class: str = ""
+    cause: str = ""
+    expected: str = ""
+    seen: str = ""
+    link: str | None = None
+    facts: tuple[str, ...] = ()
+
+
+HELD = Decision(outcome=Outcome.HELD)
+ASIDE = Decision(outcome=Outcome.ASIDE)
+
+
+def undecided(reason: str) -> Decision:
+    """An operation that could not be decided, and why."""
+    return Decision(outcome=Outcome.UNDECIDED, reason=reason)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """A cell's operations by outcome. `hit` are those a fault provably acted on, `masked` those of them that were answered ok."""
+
+    held: int = 0
+    violated: int = 0
+    undecided: int = 0
+    hit: int = 0
+    masked: int = 0
+
+    @property
+    def decided(self) -> int:
+        """Held or violated."""
+        return self.held + self.violated
+
+    @property
+    def population(self) -> int:
+        """All operations that the cell is about."""
+        return self.decided + self.undecided
+
+
+def required_operations(settings: Settings, at_most: int | None = None) -> int:
+    """Decided operations that HOLDS needs: the setting, or as many as a counted fault can hit (`at_most`) if that is fewer.
+
+    Never below one: without any decided operation nothing holds.
+    """
+    return max(1, settings.required_operations if at_most is None else min(settings.required_operations, at_most))
+
+
+def add_up(
+    cell: Cell,
+    counts: Counts,
+    *,
+    settings: Settings,
+    at_most: int | None = None,
+    findings: tuple[Finding, ...] = (),
+    why_undecided: str = "",
+    remarks: str = "",
+) -> CellVerdict:
+    """The cell's verdict by the table above. `at_most` is how many operations a counted fault can hit, None for others."""
+    required = required_operations(settings, at_most)
+    tolerated = max(1.0, settings.undecided_ratio * counts.population)
+    if counts.violated:
+        verdict, reason = Verdict.VIOLATED, f"{counts.violated} of {counts.population} operations"
+    elif not counts.population:
+        verdict, reason = Verdict.UNKNOWN, "no operation met this cell"
+    elif counts.undecided > tolerated:
+        verdict, reason = Verdict.UNKNOWN, f"{counts.undecided} of {counts.population} undecided"
+    elif counts.decided < required:
+        verdict, reason = Verdict.UNKNOWN, f"{counts.decided} operations decided, {required} needed"
+    else:
+        verdict, reason = Verdict.HOLDS, _held_text(counts)
+    if counts.undecided and why_undecided:
+        reason += (
+            f" ({counts.undecided} undecided: {why_undecided})" if verdict is Verdict.HOLDS else f": {why_undecided}"
+        )
+    return CellVerdict(
+        cell=cell,
+        verdict=verdict,
+        reason=f"{reason}; {remarks}" if remarks else reason,
+        population=counts.population,
+        decided=counts.decided,
+        undecided=counts.undecided,
+        violated=counts.violated,
+        masked=counts.masked,
+        required=required,
+        findings=findings,
+    )
+
+
+def _held_text(counts: Counts) -> str:
+    if counts.hit and counts.masked == counts.hit:
+        return f"masked {counts.masked}/{counts.hit}, {counts.decided} operations"
+    return f"{counts.decided} operations"
+
+
+def unknown(cell: Cell, reason: str, *, error: str | None = None) -> CellVerdict:
+    """A cell that could not be judged; `error` is the text of an oracle's crash."""
+    return CellVerdict(cell=cell, verdict=Verdict.UNKNOWN, reason=reason, error=error)
+
+
+def roll_up(verdicts: Iterable[Verdict]) -> Verdict:
+    """Over cells: VIOLATED > UNKNOWN > HOLDS. NOT JUDGED does not count, and nothing judged at all is UNKNOWN."""
+    seen = set(verdicts) - {Verdict.NOT_JUDGED}
+    if Verdict.VIOLATED in seen:
+        return Verdict.VIOLATED
+    return Verdict.HOLDS if seen == {Verdict.HOLDS} else Verdict.UNKNOWN

@@ -1,0 +1,45 @@
+"""Which error statuses and codes the faults around an operation explain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chaos.model.fault import FAULT_KINDS, Effect, allowed_statuses
+from chaos.model.link import Protocol
+from chaos.oracles.case import Case
+from chaos.oracles.concern import Concern
+
+__all__ = ["CODE_STATUS", "can_run_out", "explained_statuses"]
+
+# The status that each problem code of the field stands for; codes outside this table are judged by their answer's status.
+CODE_STATUS = {
+    "dependency_unavailable": 503,
+    "dependency_timeout": 504,
+    "dependency_error": 502,
+    "deadline_exceeded": 504,
+    "rate_limited": 429,
+}
+
+
+def explained_statuses(case: Case, concerns: Iterable[Concern]) -> frozenset[int]:
+    """Union over the faults that hit or expose the operation."""
+    statuses: frozenset[int] = frozenset()
+    for one in concerns:
+        fault = case.faults.get(one.fault)
+        if fault is not None:
+            statuses |= allowed_statuses(fault.kind, on_nats=_on_nats(case, one.link))
+    return statuses
+
+
+def can_run_out(case: Case, concerns: Iterable[Concern]) -> bool:
+    """True if one of the faults keeps callers waiting, so that a budget may run out anywhere: slow ones, and a cut on NATS."""
+    return any(
+        one.fault in case.faults
+        and (Effect.SLOW in FAULT_KINDS[case.faults[one.fault].kind].effects or _on_nats(case, one.link))
+        for one in concerns
+    )
+
+
+def _on_nats(case: Case, name: str) -> bool:
+    link = case.links.get(name)
+    return link is not None and link.protocol is Protocol.NATS

@@ -1,0 +1,62 @@
+"""From evidence to the verdict on a run. Pure: the same evidence gives the same verdict, today or from a stored journal."""
+
+from __future__ import annotations
+
+import traceback
+
+from chaos.model.evidence import Evidence
+from chaos.model.exit_code import exit_code
+from chaos.model.verdict import Cell, CellVerdict, RunVerdict
+from chaos.oracles.algebra import roll_up, unknown
+from chaos.oracles.case import Case
+from chaos.oracles.healed import fault_may_remain
+from chaos.oracles.registry import find_oracle
+
+__all__ = ["judge"]
+
+
+def judge(evidence: Evidence) -> RunVerdict:
+    """Judge every cell of the evidence's plan. Never raises for what an oracle does: its crash is that cell's UNKNOWN."""
+    case = Case(evidence)
+    cells = tuple(_judge_cell(case, cell) for cell in evidence.plan.cells)
+    verdict = roll_up(one.verdict for one in cells)
+    remains = fault_may_remain(evidence)
+    return RunVerdict(
+        run_id=evidence.run_id,
+        scenario=evidence.plan.scenario.name,
+        verdict=verdict,
+        exit_code=int(exit_code(verdict, fault_remains=remains, interrupted_by=evidence.interrupted_by)),
+        cells=cells,
+        not_judged=evidence.plan.not_judged,
+        notes=_notes(case),
+    )
+
+
+def _judge_cell(case: Case, cell: Cell) -> CellVerdict:
+    oracle = find_oracle(cell.oracle)
+    if oracle is None:
+        return unknown(cell, f"this version has no oracle {cell.oracle!r}")
+    try:
+        return oracle.judge(case, cell)
+    except Exception as error:  # noqa: BLE001 - whatever an oracle dies of, it must not hide another's result
+        text = "".join(traceback.format_exception(error, limit=-3))
+        return unknown(cell, f"the oracle crashed: {type(error).__name__}: {error}", error=text)
+
+
+def _notes(case: Case) -> tuple[str, ...]:
+    """Remarks that a reader of the verdict should see, each once."""
+    evidence = case.evidence
+    notes = list(evidence.notes)
+    if evidence.end_how != "complete":
+        notes.append(f"the run ended as {evidence.end_how}" + (f": {evidence.end_error}" if evidence.end_error else ""))
+    if evidence.interrupted_by:
+        notes.append(f"{evidence.interrupted_by} ended the run early; it was judged on what there is")
+    if case.clock_stepped:
+        notes.append(f"{case.clock_stepped}: nothing that rests on time was decided")
+    notes += [f"{one.count} records lost: {one.what}" for one in evidence.lost]
+    notes += [
+        f"{one.name} exited with {one.code}, which nobody asked for" for one in evidence.exits if not one.expected
+    ]
+    if case.lags:
+        notes.append(f"the driver's loop stood still {len(case.lags)} times beyond {case.settings.loop_lag_ms:g} ms")
+    return tuple(dict.fromkeys(notes))

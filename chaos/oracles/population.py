@@ -1,0 +1,176 @@
+"""Judging a cell operation by operation: what is common to all oracles that do so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from chaos.model.operation import Operation
+from chaos.model.verdict import Cell, CellVerdict, Verdict
+from chaos.oracles.algebra import ASIDE, Counts, Decision, Outcome, add_up, undecided
+from chaos.oracles.between import shields_system
+from chaos.oracles.case import Case
+from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
+from chaos.oracles.findings import Violation, group
+
+__all__ = ["Decide", "judge_operations"]
+
+Decide = Callable[[Case, Cell, Operation, tuple[Concern, ...]], Decision]
+
+
+def judge_operations(
+    case: Case, cell: Cell, decide: Decide, *, answers_for_faults: bool, timing: bool = False
+) -> CellVerdict:
+    """The cell's verdict from a decision on each of its operations.
+
+    `answers_for_faults`: the oracle asks how the system answers for a fault, which it cannot where the fault sits between the driver
+    and the system. `timing`: it rests on time.
+    """
+    judged = _Judged()
+    for index, operation, concerns in case.members(cell.fault, cell.workload or ""):
+        decision = _decide(case, cell, index, operation, concerns, decide, answers_for_faults=answers_for_faults)
+        if timing and case.clock_stepped and decision.outcome is not Outcome.ASIDE:
+            decision = undecided(case.clock_stepped)
+        judged.take(cell, operation, concerns, decision)
+    return _without_gaps(case, judged.verdict(case, cell))
+
+
+class _Judged:
+    """Decisions so far, counted."""
+
+    def __init__(self) -> None:
+        self._outcomes: Counter[Outcome] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._remarks: Counter[str] = Counter()
+        self._violations: list[Violation] = []
+        self._hit = 0
+        self._masked = 0
+
+    def take(self, cell: Cell, operation: Operation, concerns: tuple[Concern, ...], decision: Decision) -> None:
+        self._outcomes[decision.outcome] += 1
+        if decision.outcome is Outcome.ASIDE:
+            return
+        if decision.outcome is Outcome.UNDECIDED:
+            self._reasons[decision.reason] += 1
+        elif decision.outcome is Outcome.VIOLATED:
+            self._violations.append(Violation(operation=operation, decision=decision, concerns=concerns))
+        if decision.remark:
+            self._remarks[decision.remark] += 1
+        if concerns and any(one.hit and one.fault == cell.fault for one in concerns):
+            self._hit += 1
+            self._masked += operation.ok
+
+    def verdict(self, case: Case, cell: Cell) -> CellVerdict:
+        counts = Counts(
+            held=self._outcomes[Outcome.HELD],
+            violated=self._outcomes[Outcome.VIOLATED],
+            undecided=self._outcomes[Outcome.UNDECIDED],
+            hit=self._hit,
+            masked=self._masked,
+        )
+        return add_up(
+            cell,
+            counts,
+            settings=case.settings,
+            findings=group(case, cell, self._violations),
+            why_undecided=self._reasons.most_common(1)[0][0] if self._reasons else "",
+            remarks=", ".join(f"{count} {remark}" for remark, count in self._remarks.most_common()),
+        )
+
+
+def _decide(
+    case: Case,
+    cell: Cell,
+    index: int,
+    operation: Operation,
+    concerns: tuple[Concern, ...],
+    decide: Decide,
+    *,
+    answers_for_faults: bool,
+) -> Decision:
+    if answers_for_faults and concerns and _unreachable(case, operation, concerns, cell.fault):
+        return ASIDE
+    decision = decide(case, cell, operation, concerns)
+    if decision.outcome is Outcome.HELD:
+        return (
+            decision
+            if cell.fault is None or _proven(case, cell.fault, concerns)
+            else _unproven(case, cell.fault, concerns)
+        )
+    if answers_for_faults and cell.fault is None and case.recovering(operation):
+        return ASIDE
+    if decision.outcome is Outcome.VIOLATED:
+        return _excuse(case, cell, index, operation, concerns, answers_for_faults=answers_for_faults) or decision
+    return decision
+
+
+def _unreachable(case: Case, operation: Operation, concerns: tuple[Concern, ...], fault: str | None) -> bool:
+    """The cell's fault sits between driver and system for this operation: it is not judged there."""
+    return any(one.fault == fault and _shields(case, operation, one) for one in concerns)
+
+
+def _shields(case: Case, operation: Operation, concern: Concern) -> bool:
+    link = case.links.get(concern.link)
+    if link is None or not shields_system(link, operation.route, case.links):
+        return False
+    return not (operation.asynchronous and link.caller != "driver" and _had_time(case, operation, concern))
+
+
+def _had_time(case: Case, operation: Operation, concern: Concern) -> bool:
+    """A queue waits for its consumer: half of D left after heal + settle is time enough to complete."""
+    deadline_ns = int(operation.deadline_ms * NS_PER_MS)
+    ends = [one.end_ns for one in case.concerns.windows if (one.fault, one.link) == (concern.fault, concern.link)]
+    return max(ends, default=0) <= operation.start_ns + deadline_ns // 2
+
+
+def _proven(case: Case, fault: str, concerns: tuple[Concern, ...]) -> bool:
+    for one in concerns:
+        proof = case.proofs.get((fault, one.link)) if one.fault == fault else None
+        if proof is not None and proof.proven:
+            return True
+    return False
+
+
+def _unproven(case: Case, fault: str, concerns: tuple[Concern, ...]) -> Decision:
+    link = next(one.link for one in concerns if one.fault == fault)
+    proof = case.proofs.get((fault, link))
+    return undecided(f"{fault} is not proven on {link}: {proof.text if proof else 'it is not in the plan'}")
+
+
+def _excuse(
+    case: Case,
+    cell: Cell,
+    index: int,
+    operation: Operation,
+    concerns: tuple[Concern, ...],
+    *,
+    answers_for_faults: bool,
+) -> Decision | None:
+    """Why a violation must not be blamed on the system, or None. An ok answer whose content is wrong has no excuse."""
+    if not answers_for_faults:
+        return None
+    broken = case.broken_rig(operation)
+    if broken:
+        return undecided(broken)
+    if any(_shields(case, operation, one) for one in concerns):
+        return undecided("another fault sat between the driver and the system")
+    if cell.fault is None:
+        return _excuse_clear(case, index, operation)
+    return None
+
+
+def _excuse_clear(case: Case, index: int, operation: Operation) -> Decision | None:
+    if index in case.concerns.doubtful:
+        return undecided("a fault on its route was armed, but never seen to begin")
+    if case.wire_lost and any(one.overlaps(operation.start_ns, until_ns(operation)) for one in case.concerns.windows):
+        return undecided("records of the wire log were lost: a fault may have hit it")
+    return None
+
+
+def _without_gaps(case: Case, verdict: CellVerdict) -> CellVerdict:
+    """HOLDS is not claimed where operations are missing: one of those may have violated."""
+    if verdict.verdict is Verdict.HOLDS and case.incomplete:
+        return msgspec.structs.replace(verdict, verdict=Verdict.UNKNOWN, reason=f"{verdict.reason}; {case.incomplete}")
+    return verdict

@@ -1,0 +1,108 @@
+"""Did a fault act? Proof per fault and link, from the wire log and our own refused connections; without it nothing may HOLD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chaos.model.evidence import Evidence, FaultInterval
+from chaos.model.fault import FaultSpec
+from chaos.model.link import Link
+from chaos.model.operation import AnswerKind
+from chaos.oracles.between import DRIVER
+from chaos.oracles.concern import Concerns
+
+__all__ = ["Proof", "prove"]
+
+# A fault that ended so was not removed by this run when it meant to: what it was testing is UNKNOWN.
+_LOST_CONTROL = {
+    "lease": "its lease ran out",
+    "hard-end": "its hard end removed it",
+    "proxy-gone": "the proxy went away",
+    "replaced": "another fault took its place",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """Whether a fault provably acted on a link; `text` says what shows it, or what is missing."""
+
+    proven: bool
+    text: str
+
+
+def prove(evidence: Evidence, concerns: Concerns) -> dict[tuple[str, str], Proof]:
+    """A proof, or what is missing for one, for every fault of the plan on each of its links."""
+    links = {link.name: link for link in evidence.plan.links}
+    named = _connect_errors(evidence, concerns, links)
+    return {
+        (fault.name, name): _prove_one(evidence, concerns, fault, links[name], named)
+        for fault in evidence.plan.faults
+        for name in fault.links
+    }
+
+
+def _prove_one(
+    evidence: Evidence, concerns: Concerns, fault: FaultSpec, link: Link, named: Mapping[tuple[str, str], int]
+) -> Proof:
+    intervals = [one for one in evidence.faults if (one.fault, one.link) == (fault.name, link.name)]
+    trouble = _trouble(intervals)
+    if trouble:
+        return Proof(proven=False, text=trouble)
+    if fault.kind == "refuse":
+        return _refused(evidence, concerns, fault.name, link.name, named)
+    return _acted(concerns, fault.name, link)
+
+
+def _trouble(intervals: list[FaultInterval]) -> str:
+    """Why the fault on this link proves nothing, whatever the wire shows; empty if there is no such reason."""
+    if not any(one.onset_ns is not None for one in intervals):
+        return "it was never seen to begin"
+    lost = next((_LOST_CONTROL[one.how] for one in intervals if one.how in _LOST_CONTROL), None)
+    return f"{lost}, so what it was testing is not known" if lost else ""
+
+
+def _refused(
+    evidence: Evidence, concerns: Concerns, fault: str, link: str, named: Mapping[tuple[str, str], int]
+) -> Proof:
+    results = [one.result for one in evidence.refusals if (one.fault, one.link) == (fault, link)]
+    refused, cut, errors = results.count("refused"), concerns.closed.get((fault, link), 0), named.get((fault, link), 0)
+    if not refused:
+        seen = (
+            f"our probes were answered: {', '.join(sorted(set(results)))}" if results else "no probe of ours was made"
+        )
+        return Proof(proven=False, text=f"no connection of ours was refused ({seen})")
+    if "accepted" in results:
+        return Proof(proven=False, text=f"{results.count('accepted')} of {len(results)} probes of ours were accepted")
+    if not cut and not errors:
+        return Proof(proven=False, text="refused, but no connection was cut and no caller met it: no traffic")
+    return Proof(proven=True, text=f"{refused} probes refused, {cut} connections cut, {errors} errors naming it")
+
+
+def _acted(concerns: Concerns, fault: str, link: Link) -> Proof:
+    hits, acted = concerns.hits.get((fault, link.name), 0), concerns.acted.get((fault, link.name), 0)
+    if hits:
+        return Proof(proven=True, text=f"{hits} operations hit")
+    if not acted:
+        return Proof(proven=False, text="it acted on nothing: no traffic met it")
+    if link.traced:
+        return Proof(proven=False, text=f"it acted on {acted} messages, none of an operation of this run")
+    if any(one.fault == fault and one.link == link.name for each in set(concerns.of) for one in each):
+        return Proof(proven=True, text=f"acted {acted} times, with operations exposed")
+    return Proof(proven=False, text=f"it acted {acted} times, but no operation was exposed")
+
+
+def _connect_errors(evidence: Evidence, concerns: Concerns, links: Mapping[str, Link]) -> dict[tuple[str, str], int]:
+    """Exposed operations whose error names the callee, per (fault, link); on the driver's own links, those that failed at the driver."""
+    named: dict[tuple[str, str], int] = {}
+    for operation, near in zip(evidence.operations, concerns.of, strict=True):
+        if not near or operation.answer.kind is not AnswerKind.ERROR:
+            continue
+        for one in near:
+            link = links.get(one.link)
+            if link is None:
+                continue
+            at_driver = link.caller == DRIVER and operation.answer.layer == "driver"
+            if at_driver or operation.answer.dependency == link.callee:
+                named[one.fault, one.link] = named.get((one.fault, one.link), 0) + 1
+    return named

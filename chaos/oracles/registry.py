@@ -1,0 +1,31 @@
+"""All oracles, in the order in which reports show them. A new one is a file of its own and a line here."""
+
+from __future__ import annotations
+
+from chaos.oracles.bounded import BOUNDED
+from chaos.oracles.cause_kept import CAUSE_KEPT
+from chaos.oracles.error_class import ERROR_CLASS
+from chaos.oracles.healed import HEALED
+from chaos.oracles.injected import INJECTED
+from chaos.oracles.ok_means_ok import OK_MEANS_OK
+from chaos.oracles.oracle import Oracle
+from chaos.oracles.recovers import RECOVERS
+from chaos.oracles.steady import STEADY
+
+__all__ = ["ORACLES", "find_oracle"]
+
+ORACLES: tuple[Oracle, ...] = (
+    BOUNDED,
+    ERROR_CLASS,
+    OK_MEANS_OK,
+    CAUSE_KEPT,
+    INJECTED,
+    HEALED,
+    RECOVERS,
+    STEADY,
+)
+
+
+def find_oracle(name: str) -> Oracle | None:
+    """The oracle of that name, or None."""
+    return next((one for one in ORACLES if one.name == name), None)

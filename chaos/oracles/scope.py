@@ -1,0 +1,85 @@
+"""The shapes of cells: per fault and workload, per fault, per workload, per run; and why a cell does not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.model.fault import FaultSpec
+from chaos.model.link import Link
+from chaos.model.plan import Plan, WorkloadPlan
+from chaos.model.verdict import Cell, NotJudged
+from chaos.model.workload import OperationKind
+from chaos.oracles.between import DRIVER, shields_system
+
+__all__ = ["per_fault", "per_fault_and_workload", "per_run", "per_workload"]
+
+
+def per_fault_and_workload(oracle: str, plan: Plan, *, answers_for_faults: bool) -> Iterator[Cell | NotJudged]:
+    """A cell for time without a fault and one for each fault, on each workload whose route contains a faulted link.
+
+    `answers_for_faults`: operations that a fault cuts off from the driver do not count.
+    """
+    for workload in plan.workloads:
+        yield Cell(oracle=oracle, workload=workload.name)
+        for fault in plan.faults:
+            yield _under_fault(oracle, plan, fault, workload, answers_for_faults=answers_for_faults)
+
+
+def per_fault(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
+    """A cell for each fault."""
+    return (Cell(oracle=oracle, fault=fault.name) for fault in plan.faults)
+
+
+def per_workload(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
+    """A cell for each workload."""
+    return (Cell(oracle=oracle, workload=workload.name) for workload in plan.workloads)
+
+
+def per_run(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
+    """One cell, if there is any fault."""
+    if plan.faults:
+        yield Cell(oracle=oracle)
+
+
+def _under_fault(
+    oracle: str, plan: Plan, fault: FaultSpec, workload: WorkloadPlan, *, answers_for_faults: bool
+) -> Cell | NotJudged:
+    cell = Cell(oracle=oracle, fault=fault.name, workload=workload.name)
+    links = {link.name: link for link in plan.links}
+    touched = [one for one in workload.operations if set(one.route) & set(fault.links)]
+    if not touched:
+        return NotJudged(
+            cell=cell,
+            reason=f"no operation of {workload.name} uses {_names(fault.links)}",
+            enable=f"timeline.faults: {fault.name}: on: {_names(sorted(_behind_driver(workload, links)))}",
+        )
+    if answers_for_faults and not any(_answerable(one, fault, links) for one in touched):
+        shielding = [name for name in fault.links if name in workload.route]
+        return NotJudged(
+            cell=cell,
+            reason=f"{_names(shielding)} is between the driver and the system: nobody behind it can answer for it",
+            enable=f"timeline.faults: {fault.name}: on: {_names(sorted(_behind_driver(workload, links)))}",
+        )
+    return cell
+
+
+def _answerable(operation: OperationKind, fault: FaultSpec, links: dict[str, Link]) -> bool:
+    """True if nothing of the fault cuts the driver off from the system; a queue may wait for its consumer."""
+    for name in set(operation.route) & set(fault.links):
+        link = links[name]
+        if shields_system(link, operation.route, links) and (link.caller == DRIVER or not operation.asynchronous):
+            return False
+    return True
+
+
+def _behind_driver(workload: WorkloadPlan, links: dict[str, Link]) -> set[str]:
+    return {
+        name
+        for one in workload.operations
+        for name in one.route
+        if name in links and not shields_system(links[name], one.route, links)
+    }
+
+
+def _names(names: tuple[str, ...] | list[str]) -> str:
+    return " or ".join(names) if len(names) < 3 else f"one of {', '.join(names)}"

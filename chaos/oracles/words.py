@@ -1,0 +1,110 @@
+"""Sentences for people: what was answered, by whom, and what a fault did meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from chaos.model.link import Link, Protocol
+from chaos.model.operation import Answer, AnswerKind, Operation
+from chaos.model.wire_record import WireRecord
+from chaos.oracles.between import broker_of
+from chaos.oracles.case import Case
+from chaos.oracles.concern import NS_PER_MS, Concern
+
+__all__ = ["answer_text", "blamed_link", "clip", "meanwhile", "record_text", "speaker", "where_to_look"]
+
+_DID = {
+    "latency": "was slow",
+    "bandwidth": "sent slowly",
+    "slow_close": "closed its connections late",
+    "timeout": "went silent",
+    "reset_peer": "reset connections",
+    "slicer": "answered in small pieces",
+    "limit_data": "was cut off in the middle",
+    "refuse": "refused connections",
+    "hang": "said nothing",
+    "reset": "reset connections",
+}
+
+
+def clip(text: str, limit: int = 80) -> str:
+    """One line of at most `limit` characters: text of the system under test has any length."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= limit else folded[: limit - 3] + "..."
+
+
+def answer_text(answer: Answer) -> str:
+    """`500 internal without naming a dependency`, `504 dependency_timeout naming provider`, `no answer`."""
+    if answer.kind is AnswerKind.OK:
+        return f"ok {answer.status}" if answer.status else "ok"
+    if answer.kind is AnswerKind.ACCEPTED:
+        return "accepted, never completed"
+    if answer.kind is AnswerKind.NONE:
+        return "no answer"
+    if answer.layer == "driver":
+        return f"no answer but {clip(answer.code or 'a failure', 40)} at the driver"
+    words = [str(answer.status) if answer.status else "an error without a status"]
+    if answer.code:
+        words.append(clip(answer.code, 40))
+    words.append(f"naming {clip(answer.dependency, 40)}" if answer.dependency else "without naming a dependency")
+    return " ".join(words)
+
+
+def speaker(case: Case, operation: Operation) -> str:
+    """Who answered, as the subject of a sentence: `api answered`, or `over nats came`."""
+    broker = broker_of(operation.route, case.links)
+    if broker:
+        return f"over {broker} came"
+    front = case.links.get(operation.route[0]) if operation.route else None
+    return f"{front.callee} answered" if front else "the system answered"
+
+
+def meanwhile(case: Case, concerns: Iterable[Concern], fault: str | None) -> str:
+    """` while provider refused connections`: the cell's fault first, others that concern the operation after it."""
+    ordered = sorted(concerns, key=lambda one: (one.fault != fault, not one.hit))
+    did = dict.fromkeys(_did(case, one) for one in ordered)
+    if not did:
+        return " with no fault near"
+    return " while " + " and ".join(list(did)[:3])
+
+
+def _did(case: Case, concern: Concern) -> str:
+    kind = case.faults[concern.fault].kind if concern.fault in case.faults else concern.fault
+    return f"{_callee(case.links.get(concern.link), concern.link)} {_DID.get(kind, f'was under {kind}')}"
+
+
+def _callee(link: Link | None, name: str) -> str:
+    return link.callee if link else name
+
+
+def blamed_link(operation: Operation, concerns: Iterable[Concern], fault: str | None) -> str | None:
+    """The link of the cell's fault that was hit, else the one deepest on the operation's route."""
+    own = [one for one in concerns if one.fault == fault]
+    if not own:
+        return None
+    places = {name: place for place, name in enumerate(operation.route)}
+    return max(own, key=lambda one: (one.hit, places.get(one.link, -1))).link
+
+
+def where_to_look(case: Case, operation: Operation, link: str | None) -> str:
+    """The services whose logs tell more: the caller on the faulted link first, then the one that answered."""
+    names = []
+    if link is not None and link in case.links:
+        names.append(case.links[link].caller)
+    front = case.links.get(operation.route[0]) if operation.route else None
+    if front is not None and front.protocol is Protocol.HTTP:
+        names.append(front.callee)
+    elif link is None and len(operation.route) > 1 and operation.route[1] in case.links:
+        names.append(case.links[operation.route[1]].caller)
+    services = [name for name in dict.fromkeys(names) if name != "driver"]
+    logs = f"logs of {' and '.join(services)}" if services else "the driver's log"
+    return f"{logs}; link {link}" if link else logs
+
+
+def record_text(record: WireRecord, since_ns: int) -> str:
+    """One line for a wire record, timed from the operation's start."""
+    at_ms = (record.t_ns - since_ns) / NS_PER_MS
+    what = record.signature if record.kind == "request" else f"{record.kind} {record.status}".strip()
+    budget = f" budget {record.budget_ms:.0f}ms" if record.kind == "request" and record.budget_ms is not None else ""
+    faults = f" [{', '.join(record.faults)}]" if record.faults else ""
+    return f"{at_ms:+.0f}ms {record.link} {what}{budget}{faults}"
