@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from chaos.proxy.draws import stage_rng
 from chaos.proxy.pipe import Pipe
-from chaos.proxy.stage import End
+from chaos.proxy.stage import MS, End
 
 if TYPE_CHECKING:
     from chaos.proxy.proxy import Proxy
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 READ_BYTES = 64 * 1024
-# A closed connection may still have bytes for a peer that does not read; after this they are dropped.
-LINGER_NS = 5_000_000_000
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -69,6 +67,7 @@ class Connection:
         self.number = number
         self.opened_ns = time.monotonic_ns()
         self.closing = False
+        self.unserved = False
         self.framed = False
         self._socket: socket.socket | None = client_socket
         self._dial: asyncio.Task[None] | None = None
@@ -88,6 +87,7 @@ class Connection:
 
     def start(self, *, dial: bool) -> None:
         """Dial the upstream and join both sides; without `dial` the client is only listened to."""
+        self.unserved = not dial
         self._dial = self.proxy.server.spawn(self._open(dial=dial))
 
     async def _open(self, *, dial: bool) -> None:
@@ -149,6 +149,9 @@ class Connection:
         """The toxic is gone; what it held goes on."""
         for pipe in self._pipes(toxic):
             pipe.remove(toxic)
+        if toxic.kind.accepts_silently and self.unserved and not self.closing:
+            # It was accepted and never dialled: there is nobody it could go on with.
+            self.reset("rst", toxic.fault)
 
     def _pipes(self, toxic: Toxic) -> list[Pipe]:
         return [self.up if direction == ">" else self.down for direction in toxic.kind.directions(toxic.stream)]
@@ -207,7 +210,9 @@ class Connection:
             self.proxy.count(pipe)
             pipe.close()
         if not self._maybe_gone():
-            self.proxy.server.timers.at(time.monotonic_ns() + LINGER_NS, self._give_up)
+            self.proxy.server.timers.at(
+                time.monotonic_ns() + round(self.proxy.server.options.linger_ms * MS), self._give_up
+            )
 
     def _drop_dial(self) -> None:
         client_socket, self._socket = self._socket, None

@@ -42,7 +42,6 @@ class Pipe:
         "_capacity",
         "_cause",
         "_fin_seen",
-        "_paused",
         "_pending",
         "_sink_full",
         "_timer",
@@ -53,6 +52,7 @@ class Pipe:
         "entered",
         "finished",
         "passed",
+        "paused",
         "received",
         "seats",
         "sent",
@@ -84,7 +84,7 @@ class Pipe:
         self._capacity = Stage.capacity
         self._cause = ""
         self._fin_seen = False
-        self._paused = False
+        self.paused = False
         self._sink_full = False
 
     @property
@@ -237,8 +237,8 @@ class Pipe:
 
     def _gate(self) -> None:
         pause = self._sink_full or self._waiting() > self._capacity
-        if pause != self._paused and self.source is not None and not self._fin_seen:
-            self._paused = pause
+        if pause != self.paused and self.source is not None and not self._fin_seen:
+            self.paused = pause
             if pause:
                 self.source.pause_reading()
             else:

@@ -11,12 +11,13 @@ __all__ = ["Options", "ProxySettings", "ToxicSpec"]
 class Options(Data, frozen=True, kw_only=True):
     """Of the whole server. `strict` gives Toxiproxy 2.12's behaviour where ours is better: no half-close, no RST passed on.
 
-    `seed` is used by toxics that name none. `own_process`: the garbage collector may be stopped while a fault is scheduled.
+    `linger_ms` after its close a connection whose peer does not take what is still written is given up. `seed` is used by toxics that name none. `own_process`: the garbage collector may be stopped while a fault is scheduled.
     """
 
     seed: int = 0
     strict: bool = False
     dial_timeout_ms: float = 10_000.0
+    linger_ms: float = 5_000.0
     wire_backlog_bytes: int = 64 * 1024 * 1024
     own_process: bool = False
 
