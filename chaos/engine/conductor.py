@@ -150,7 +150,7 @@ class _Conductor:
             await self._enter(PhaseName.HEAL)
             links = dict.fromkeys(link for fault in self._plan.faults for link in fault.links)
             await heal(self._rig.control, links, deadline_ms=self._settings.heal_deadline_ms, emit=self._recorder.emit)
-            return now_ns()
+        return now_ns()
 
     async def _recover(self, healed_ns: int) -> None:
         recovery = self._plan.scenario.timeline.recovery
@@ -176,6 +176,9 @@ class _Conductor:
         """Services down first and gracefully, then the driver's and the proxy's last words."""
         with anyio.CancelScope(shield=True):
             self._recorder.emit(PhaseStarted(t_ns=now_ns(), phase=PhaseName.STOP))
+            for child in self._rig.children.living:
+                if child.name == "driver":
+                    child.expect_exit()
             await self._rig.driver.quit()
             await self._rig.system.stop_services()
             await anyio.sleep(_WIRE_TAIL_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +25,6 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import RunVerdict
 from chaos.oracles import judge
 from chaos.reports import write_all
-from chaos.system.redact import scrub_file
 
 __all__ = ["Outcome", "run_drill"]
 
@@ -55,7 +55,7 @@ def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = l
 
     Raises JournalError when `out` cannot be written. Everything else that goes wrong is in the evidence.
     """
-    folder = new_run_folder(out, plan.scenario.name)
+    folder = new_run_folder(out, plan.scenario.name, wall_ns=time.time_ns(), random=random.Random())
     redaction = Redaction()
     with open_journal(folder, redact_text=redaction.text, redact_bytes=redaction.data) as journal:
         recorder = Recorder(journal, listener, tuple(one.name for one in plan.workloads))
@@ -63,8 +63,7 @@ def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = l
         try:
             anyio.run(_conduct, plan, recorder, redaction, folder)
         finally:
-            for log in sorted((folder / "logs").glob("*.log")):
-                scrub_file(log, redaction.redactor)
+            redaction.redactor.scrub_tree(folder / "logs")
     evidence = read_evidence(folder)
     verdict = judge(evidence)
     write_all(folder, verdict, evidence)

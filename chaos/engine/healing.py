@@ -26,8 +26,8 @@ async def heal(
             for link in links:
                 group.start_soon(_heal_link, control, link, deadline_ms, emit)
         checked = await _read_back(control, deadline_ms)
-        emit(checked)
-        return checked
+    emit(checked)
+    return checked
 
 
 async def _heal_link(control: LinkControl, link: str, deadline_ms: float, emit: Callable[[AnyEvent], None]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from zlib import crc32
 
 import anyio
@@ -35,7 +35,7 @@ async def arm_all(control: LinkControl, plan: Plan, start_ns: int, emit: Callabl
 
 
 async def watch_refusals(
-    plan: Plan, listeners: dict[str, str], start_ns: int, emit: Callable[[AnyEvent], None]
+    plan: Plan, listeners: Mapping[str, str], start_ns: int, emit: Callable[[AnyEvent], None]
 ) -> None:
     """Probe every refusing link while it should refuse: the kernel answers there, the proxy sees nothing."""
     async with anyio.create_task_group() as group:
