@@ -30,6 +30,7 @@ GoField = tuple[str, str]
 """A field's Go type (`string`, `bool`, `int64`, `float32`, `float64`) or `raw`, and where it stands: `Proxy.enabled`."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _LITERALS = ("true", "false", "null")
 _INTEGER = re.compile(r"-?\d+")
 _INT64 = range(-(2**63), 2**63)
@@ -121,7 +122,7 @@ def _typed(value: Any, go_type: str, place: str) -> Any:
     if go_type == "raw":
         return value
     if go_type == "string" and isinstance(value, str) and not isinstance(value, _Number):
-        return value.encode("utf-8", "replace").decode()  # a lone surrogate is no text
+        return _SURROGATE.sub("\ufffd", value)
     if go_type == "bool" and isinstance(value, bool):
         return value
     if isinstance(value, _Number) and go_type not in ("string", "bool"):
