@@ -154,7 +154,7 @@ def _start_message(spec: ChildSpec, scratch: Scratch) -> dict[str, Any]:
         "argv": list(spec.argv),
         "env": {**spec.env, RUN_VARIABLE: scratch.path.name},
         "cwd": str(spec.cwd or Path.cwd()),
-        "log": str(spec.log),
+        "log": str(spec.log.absolute()),
         "stop_signal": spec.stop_signal,
         "user": [spec.account.uid, spec.account.gid] if spec.account is not None else None,
         "nice": spec.nice,

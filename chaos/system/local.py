@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from chaos.errors import NotReadyError
-from chaos.system.child import STOP_GRACE_MS, Child, ChildExit, ChildSpec
+from chaos.system.child import Child, ChildExit, ChildSpec
 from chaos.system.children import Children
 from chaos.system.nats import USER, NatsServer, start_nats, wait_serving
 from chaos.system.ports import Address, PortHold, reserve_port
@@ -36,6 +36,9 @@ Progress = Callable[[str], None]
 """Told one line for each part that came up."""
 
 POSTGRES, NATS, MONITOR = "postgres", "nats", "nats-monitor"
+
+SERVICE_GRACE_MS = 3000.0
+"""A service that needs two seconds to end gracefully still gets to flush its telemetry."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +147,7 @@ class LocalSystem:
             await wait_ready(child, self._services[name].ready, self._holds[name], since)
         return child
 
-    async def stop_services(self, grace_ms: float = STOP_GRACE_MS) -> tuple[ChildExit, ...]:
+    async def stop_services(self, grace_ms: float = SERVICE_GRACE_MS) -> tuple[ChildExit, ...]:
         """Stop all services that still run, together and gracefully; how each ended. Servers stay up."""
         running = [child for child in self._children.living if child.name in self._services]
         async with asyncio.TaskGroup() as group:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -110,20 +112,21 @@ def test_killed_before_the_supervisor_is_recovered(tmp_path: Path) -> None:
     assert not scratch.exists()
 
 
-def test_supervisor_killed_too_is_recovered(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["children", "servers", "stopped-servers"])
+def test_supervisor_killed_too_is_recovered(stage: str, tmp_path: Path) -> None:
     """With conductor and supervisor both killed, recovering ends what has escaped and removes the directory."""
     with subprocess.Popen(
-        [sys.executable, "-c", CONDUCTOR, "children", str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CONDUCTOR, stage, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as conductor:
         assert conductor.stdout is not None
         scratch = Path(conductor.stdout.readline().split()[1])
-        conductor.stdout.readline()
-        supervisors = subprocess.run(
-            ["pgrep", "-f", f"chaos.system.supervisor {scratch}"], capture_output=True, text=True, check=True
-        )
-        subprocess.run(["kill", "-KILL", *supervisors.stdout.split()], check=True)
+        facts = conductor.stdout.readline()
+        (supervisor,) = [pid for pid in of_scratch(scratch) if (found := stat(pid)) and found.ppid == conductor.pid]
+        os.kill(supervisor, signal.SIGKILL)
         conductor.kill()
     (leftover,) = [found for found in find_leftovers() if found.path == scratch]
     remove_leftover(leftover)
     assert of_scratch(scratch) == []
     assert not scratch.exists()
+    for pid in re.findall(r"'postmaster': (\d+)", facts):
+        assert shared_memory_of(int(pid)) == []

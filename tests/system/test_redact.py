@@ -54,6 +54,12 @@ def test_nothing_secret_changes_nothing() -> None:
     assert Redactor(["a", ""]).text("banana") == "banana"
 
 
+def test_words_of_our_records_are_not_hidden() -> None:
+    """A throw-away password such as `postgres` must not wreck link names; the DSN around it goes as a whole."""
+    found = environment_secrets({"POSTGRES_PASSWORD": "postgres", "DB_DSN": "postgres://u:postgres@h/d"})
+    assert Redactor(found).text("rag>postgres at postgres://u:postgres@h/d") == f"rag>postgres at {MARK}"
+
+
 def test_environment_secrets_are_found_by_name_and_by_url() -> None:
     """Names that look like credentials, and passwords inside URLs under any name."""
     found = environment_secrets(

@@ -143,18 +143,13 @@ class Supervisor:
     # --- the children's side ---
 
     def _reap(self) -> None:
-        while True:
-            try:
-                # Looked at first and waited for after its group is killed: until then the group's id cannot be reused.
-                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if found is None:
-                return
-            child = self._children.pop(found.si_pid, None)
+        while (ended := _next_exited()) is not None:
+            pid, status = ended
+            child = self._children.pop(pid, None)
             if child is not None:
                 child.signal(signal.SIGKILL)
-            _, status = os.waitpid(found.si_pid, 0)
+            if status is None:
+                _, status = os.waitpid(pid, 0)
             if child is not None:
                 self._end_orphans(child.name)
                 self._remove_shared_memory({child.pid})
@@ -196,3 +191,17 @@ class Supervisor:
                 break
             time.sleep(_SWEEP_PAUSE_S)  # single-threaded, nothing else to do but wait for the kernel
         return left
+
+
+def _next_exited() -> tuple[int, int | None] | None:
+    """A child that has ended. Where possible it is only looked at (status None): until it is waited for, the id of its
+    group cannot be reused.
+    """
+    try:
+        if not hasattr(os, "waitid"):  # macOS before Python 3.13
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            return (pid, status) if pid else None
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return (found.si_pid, None) if found is not None else None
