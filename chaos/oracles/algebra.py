@@ -15,6 +15,7 @@ from enum import Enum
 
 from chaos.model.settings import Settings
 from chaos.model.verdict import Cell, CellVerdict, Finding, Verdict
+from chaos.oracles.text import counted
 
 __all__ = [
     "ASIDE",
@@ -109,13 +110,13 @@ def add_up(
     required = required_operations(settings, at_most)
     tolerated = max(1.0, settings.undecided_ratio * counts.population)
     if counts.violated:
-        verdict, reason = Verdict.VIOLATED, f"{counts.violated} of {counts.population} operations"
+        verdict, reason = Verdict.VIOLATED, f"{counts.violated} of {counted(counts.population, 'operation')}"
     elif not counts.population:
         verdict, reason = Verdict.UNKNOWN, "no operation met this cell"
     elif counts.undecided > tolerated:
         verdict, reason = Verdict.UNKNOWN, f"{counts.undecided} of {counts.population} undecided"
     elif counts.decided < required:
-        verdict, reason = Verdict.UNKNOWN, f"{counts.decided} operations decided, {required} needed"
+        verdict, reason = Verdict.UNKNOWN, f"{counted(counts.decided, 'operation')} decided, {required} needed"
     else:
         verdict, reason = Verdict.HOLDS, _held_text(counts)
     if counts.undecided and why_undecided:
@@ -138,8 +139,8 @@ def add_up(
 
 def _held_text(counts: Counts) -> str:
     if counts.hit and counts.masked == counts.hit:
-        return f"masked {counts.masked}/{counts.hit}, {counts.decided} operations"
-    return f"{counts.decided} operations"
+        return f"masked {counts.masked}/{counts.hit}, {counted(counts.decided, 'operation')}"
+    return counted(counts.decided, "operation")
 
 
 def unknown(cell: Cell, reason: str, *, error: str | None = None) -> CellVerdict:

@@ -70,8 +70,10 @@ def evidence_of(case: Case, operation: Operation, concerns: Sequence[Concern]) -
     lines = [(start_ns, f"+0ms {operation.name} starts, deadline {operation.deadline_ms:.0f}ms")]
     lines += [(one.t_ns, record_text(one, start_ns)) for one in _telling(case.story(operation))]
     lines += _fault_lines(case, operation, concerns)
-    answered = f"{(until_ns(operation) - start_ns) / NS_PER_MS:+.0f}ms {answer_text(operation.answer)}"
-    return (*(text for _, text in sorted(lines, key=lambda line: line[0])), answered)
+    end_ns = until_ns(operation)
+    lines = [line for line in lines if line[0] <= end_ns]
+    lines.append((end_ns, f"{(end_ns - start_ns) / NS_PER_MS:+.0f}ms {answer_text(operation.answer)}"))
+    return tuple(text for _, text in sorted(lines, key=lambda line: line[0]))
 
 
 def _telling(records: Sequence[WireRecord]) -> Sequence[WireRecord]:

@@ -13,7 +13,8 @@ from chaos.oracles.concern import Concern
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.population import judge_operations
 from chaos.oracles.scope import per_fault_and_workload
-from chaos.oracles.words import answer_text, clip, meanwhile, speaker
+from chaos.oracles.text import clip
+from chaos.oracles.words import answer_text, meanwhile, speaker
 
 __all__ = ["OK_MEANS_OK"]
 

@@ -10,7 +10,7 @@ import msgspec
 from chaos.model.operation import Operation
 from chaos.model.verdict import Cell, CellVerdict, Verdict
 from chaos.oracles.algebra import ASIDE, Counts, Decision, Outcome, add_up, undecided
-from chaos.oracles.between import shields_system
+from chaos.oracles.between import DRIVER, shields_system
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
 from chaos.oracles.findings import Violation, group
@@ -90,9 +90,9 @@ def _decide(
     *,
     answers_for_faults: bool,
 ) -> Decision:
-    if answers_for_faults and concerns and _unreachable(case, operation, concerns, cell.fault):
-        return ASIDE
     decision = decide(case, cell, operation, concerns)
+    if answers_for_faults and concerns and _unreachable(case, operation, concerns, cell.fault, decision):
+        return ASIDE
     if decision.outcome is Outcome.HELD:
         return (
             decision
@@ -106,23 +106,32 @@ def _decide(
     return decision
 
 
-def _unreachable(case: Case, operation: Operation, concerns: tuple[Concern, ...], fault: str | None) -> bool:
-    """The cell's fault sits between driver and system for this operation: it is not judged there."""
-    return any(one.fault == fault and _shields(case, operation, one) for one in concerns)
+def _unreachable(
+    case: Case, operation: Operation, concerns: tuple[Concern, ...], fault: str | None, decision: Decision
+) -> bool:
+    """The cell's fault sits between driver and system for this operation: it is not judged there.
+
+    A queue waits for its consumer, so queued work may well be completed in time; only its failure proves nothing, unless there was
+    time left after the fault.
+    """
+    near = [one for one in concerns if one.fault == fault and _shields(case, operation, one)]
+    if operation.asynchronous and decision.outcome is Outcome.HELD:
+        return any(case.links[one.link].caller == DRIVER for one in near)
+    return bool(near)
 
 
 def _shields(case: Case, operation: Operation, concern: Concern) -> bool:
     link = case.links.get(concern.link)
     if link is None or not shields_system(link, operation.route, case.links):
         return False
-    return not (operation.asynchronous and link.caller != "driver" and _had_time(case, operation, concern))
+    return not (operation.asynchronous and link.caller != DRIVER and _had_time(case, operation, concern))
 
 
 def _had_time(case: Case, operation: Operation, concern: Concern) -> bool:
-    """A queue waits for its consumer: half of D left after heal + settle is time enough to complete."""
-    deadline_ns = int(operation.deadline_ms * NS_PER_MS)
+    """A quarter of D left after heal + settle is time enough for a consumer that came back."""
+    last_ns = operation.start_ns + int(0.75 * operation.deadline_ms * NS_PER_MS)
     ends = [one.end_ns for one in case.concerns.windows if (one.fault, one.link) == (concern.fault, concern.link)]
-    return max(ends, default=0) <= operation.start_ns + deadline_ns // 2
+    return max(ends, default=0) <= last_ns
 
 
 def _proven(case: Case, fault: str, concerns: tuple[Concern, ...]) -> bool:

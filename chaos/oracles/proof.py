@@ -11,6 +11,7 @@ from chaos.model.link import Link
 from chaos.model.operation import AnswerKind
 from chaos.oracles.between import DRIVER
 from chaos.oracles.concern import Concerns
+from chaos.oracles.text import counted
 
 __all__ = ["Proof", "prove"]
 
@@ -76,20 +77,23 @@ def _refused(
         return Proof(proven=False, text=f"{results.count('accepted')} of {len(results)} probes of ours were accepted")
     if not cut and not errors:
         return Proof(proven=False, text="refused, but no connection was cut and no caller met it: no traffic")
-    return Proof(proven=True, text=f"{refused} probes refused, {cut} connections cut, {errors} errors naming it")
+    return Proof(
+        proven=True,
+        text=f"{counted(refused, 'probe')} refused, {counted(cut, 'connection')} cut, {counted(errors, 'error')} naming it",
+    )
 
 
 def _acted(concerns: Concerns, fault: str, link: Link) -> Proof:
     hits, acted = concerns.hits.get((fault, link.name), 0), concerns.acted.get((fault, link.name), 0)
     if hits:
-        return Proof(proven=True, text=f"{hits} operations hit")
+        return Proof(proven=True, text=f"{counted(hits, 'operation')} hit")
     if not acted:
         return Proof(proven=False, text="it acted on nothing: no traffic met it")
     if link.traced:
-        return Proof(proven=False, text=f"it acted on {acted} messages, none of an operation of this run")
+        return Proof(proven=False, text=f"it acted on {counted(acted, 'message')}, none of an operation of this run")
     if any(one.fault == fault and one.link == link.name for each in set(concerns.of) for one in each):
-        return Proof(proven=True, text=f"acted {acted} times, with operations exposed")
-    return Proof(proven=False, text=f"it acted {acted} times, but no operation was exposed")
+        return Proof(proven=True, text=f"acted {counted(acted, 'time')}, with operations exposed")
+    return Proof(proven=False, text=f"it acted {counted(acted, 'time')}, but no operation was exposed")
 
 
 def _connect_errors(evidence: Evidence, concerns: Concerns, links: Mapping[str, Link]) -> dict[tuple[str, str], int]:

@@ -21,7 +21,8 @@ from chaos.oracles.concern import NS_PER_MS, until_ns
 from chaos.oracles.findings import Violation, group
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.scope import per_workload
-from chaos.oracles.words import answer_text, clip
+from chaos.oracles.text import clip, counted
+from chaos.oracles.words import answer_text
 
 __all__ = ["RECOVERS"]
 
@@ -139,7 +140,7 @@ def _violated(case: Case, cell: Cell, run: _Recovery, violations: Sequence[Viola
     return CellVerdict(
         cell=cell,
         verdict=Verdict.VIOLATED,
-        reason=f"{what} {format_ms(run.within_ms)} after healing ({len(run.probes)} probes, {run.finished.in_a_row} good in a row)",
+        reason=f"{what} {format_ms(run.within_ms)} after healing ({counted(len(run.probes), 'probe')}, {run.finished.in_a_row} good in a row)",
         population=len(run.probes),
         decided=len(run.probes),
         violated=len(violations),

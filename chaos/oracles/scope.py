@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
@@ -12,6 +12,8 @@ from chaos.model.workload import OperationKind
 from chaos.oracles.between import DRIVER, shields_system
 
 __all__ = ["per_fault", "per_fault_and_workload", "per_run", "per_workload"]
+
+_FEW = 3
 
 
 def per_fault_and_workload(oracle: str, plan: Plan, *, answers_for_faults: bool) -> Iterator[Cell | NotJudged]:
@@ -81,5 +83,7 @@ def _behind_driver(workload: WorkloadPlan, links: dict[str, Link]) -> set[str]:
     }
 
 
-def _names(names: tuple[str, ...] | list[str]) -> str:
-    return " or ".join(names) if len(names) < 3 else f"one of {', '.join(names)}"
+def _names(names: Sequence[str]) -> str:
+    if len(names) <= _FEW:
+        return " or ".join(names)
+    return f"{', '.join(names[:_FEW])} or {len(names) - _FEW} more"

@@ -21,6 +21,7 @@ from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, until_ns
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.scope import per_workload
+from chaos.oracles.text import counted
 
 __all__ = ["STEADY"]
 
@@ -85,11 +86,15 @@ def _judge_phase(case: Case, cell: Cell, phase: PhaseName, limits: PhaseLimits) 
     operations = _members(case, cell.workload or "", span)
     if limits == PhaseLimits():
         return _Result(
-            verdict=Verdict.HOLDS, text=f"{phase}: steady, {len(operations)} operations", population=len(operations)
+            verdict=Verdict.HOLDS,
+            text=f"{phase}: steady, {counted(len(operations), 'operation')}",
+            population=len(operations),
         )
     required = required_operations(case.settings)
     if len(operations) < required:
-        return _Result(verdict=Verdict.UNKNOWN, text=f"{phase}: {len(operations)} operations, {required} needed")
+        return _Result(
+            verdict=Verdict.UNKNOWN, text=f"{phase}: {counted(len(operations), 'operation')}, {required} needed"
+        )
     return _measure(case, cell, span, limits, operations)
 
 
@@ -115,7 +120,7 @@ def _measure(case: Case, cell: Cell, span: PhaseSpan, limits: PhaseLimits, opera
         return _Result(verdict=Verdict.UNKNOWN, text=f"{span.phase}: {', '.join([*texts, why])}")
     return _Result(
         verdict=Verdict.HOLDS,
-        text=f"{span.phase}: within its limits, {len(operations)} operations",
+        text=f"{span.phase}: within its limits, {counted(len(operations), 'operation')}",
         population=len(operations),
     )
 

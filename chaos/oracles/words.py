@@ -10,8 +10,9 @@ from chaos.model.wire_record import WireRecord
 from chaos.oracles.between import broker_of
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, Concern
+from chaos.oracles.text import clip
 
-__all__ = ["answer_text", "blamed_link", "clip", "meanwhile", "record_text", "speaker", "where_to_look"]
+__all__ = ["answer_text", "blamed_link", "meanwhile", "record_text", "speaker", "where_to_look"]
 
 _DID = {
     "latency": "was slow",
@@ -25,12 +26,6 @@ _DID = {
     "hang": "said nothing",
     "reset": "reset connections",
 }
-
-
-def clip(text: str, limit: int = 80) -> str:
-    """One line of at most `limit` characters: text of the system under test has any length."""
-    folded = " ".join(text.split())
-    return folded if len(folded) <= limit else folded[: limit - 3] + "..."
 
 
 def answer_text(answer: Answer) -> str:

@@ -1,0 +1,16 @@
+"""Small text helpers: counts with their noun, and lines cut to length."""
+
+from __future__ import annotations
+
+__all__ = ["clip", "counted"]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 probe`, `3 probes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def clip(text: str, limit: int = 80) -> str:
+    """One line of at most `limit` characters: text of the system under test has any length."""
+    folded = " ".join(text.split())
+    return folded if len(folded) <= limit else folded[: limit - 3] + "..."
