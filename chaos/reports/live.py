@@ -39,7 +39,7 @@ class LiveView:
         self._title = one_line(title)
         self._file = file
         self._screen = screen
-        self._state = LiveState()
+        self._state = LiveState(painted=screen.terminal)
         self._lock = threading.Lock()
         self._lines: queue.Queue[str] = queue.Queue(_MOST_WAITING)
         self._over = threading.Event()

@@ -27,9 +27,13 @@ _TELL_EVERY_NS = 5_000_000_000
 
 
 class LiveState:
-    """The state of a run as its events tell it. `feed` answers the lines to tell now; times in them are seconds of the run."""
+    """The state of a run as its events tell it. `feed` answers the lines to tell now; times in them are seconds of the run.
 
-    def __init__(self) -> None:
+    With `painted`, progress is on the screen all the time, and only changes are told as lines.
+    """
+
+    def __init__(self, *, painted: bool = False) -> None:
+        self._painted = painted
         self.start_ns: int | None = None
         self.now_ns = 0
         self.phase: PhaseName | None = None
@@ -68,7 +72,7 @@ class LiveState:
     def _progress(self, event: Progress) -> list[str]:
         self.last = event
         self.active = dict.fromkeys(event.active)
-        if event.t_ns - self._told_ns < _TELL_EVERY_NS:
+        if self._painted or event.t_ns - self._told_ns < _TELL_EVERY_NS:
             return []
         self._told_ns = event.t_ns
         active = f"; active: {', '.join(self.active)}" if self.active else ""

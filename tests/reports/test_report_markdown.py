@@ -1,0 +1,59 @@
+"""summary.md: findings first, and markup of others never becomes markup of ours."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from markdown_it import MarkdownIt
+
+from chaos.reports import render_markdown
+from chaos.reports.text import one_line
+from tests.reports.build_hostile import hostile_evidence, hostile_verdict
+from tests.reports.build_verdict import sample_evidence, sample_verdict
+from tests.reports.hostile import texts
+
+_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def test_the_cause_comes_first() -> None:
+    """Verdict, then findings with their cause as heading, then the tables."""
+    text = render_markdown(sample_verdict(), sample_evidence())
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings[0] == "# ❌ quickstart: VIOLATED"
+    assert headings[1] == "## Findings"
+    assert headings[2].startswith("### 1. api answered 500 internal")
+    assert headings[3:] == ["## Oracles", "## Timeline", "## Unknown", "## Not judged", "## Notes", "## Run"]
+
+
+def test_the_table_has_a_column_for_each_fault() -> None:
+    """Oracles over faults, with a sign for each and one for what was not judged."""
+    lines = render_markdown(sample_verdict(), sample_evidence()).splitlines()
+    assert "| oracle | verdict | `slow-postgres` | no fault | `provider-gone` | `nats-reset` | why |" in lines
+    (row,) = [line for line in lines if line.startswith("| error\\-class |")]
+    assert "| VIOLATED | ⚪ | ⚪ | ❌ ✅ | ⚪ |" in row
+
+
+@given(texts)
+@settings(max_examples=120, deadline=None)
+def test_hostile_text_is_shown_as_it_is(text: str) -> None:
+    """A parser finds no HTML, link, image or emphasis of others, the same tables and headings, and the text itself in the cause."""
+    verdict, evidence = hostile_verdict(text), hostile_evidence(text)
+    tokens = _PARSER.parse(render_markdown(verdict, evidence))
+    inner = [child for token in tokens for child in (token.children or [])]
+    kinds = {token.type for token in [*tokens, *inner]}
+    assert not kinds & {"html_block", "html_inline", "link_open", "image", "em_open", "s_open", "blockquote_open"}
+    columns = 2 + len({one.cell.fault for one in verdict.cells}) + 1
+    rows = [token.type for token in tokens if token.type in {"tr_open", "th_open", "td_open"}]
+    assert rows.count("th_open") == columns
+    assert rows.count("td_open") == columns * (rows.count("tr_open") - 1)
+    plain = render_markdown(hostile_verdict("plain"), hostile_evidence("plain"))
+    known = [token.tag for token in _PARSER.parse(plain) if token.type == "heading_open"]
+    assert len([token for token in tokens if token.type == "heading_open"]) == len(known) - (
+        plain.count("### ") - _causes(verdict)
+    )
+    causes = [tokens[at + 1] for at, token in enumerate(tokens) if token.tag == "h3" and token.type == "heading_open"]
+    shown = "".join(child.content for child in causes[0].children or [])
+    assert shown == f"1. {one_line(text)}".rstrip()
+
+
+def _causes(verdict: object) -> int:
+    return len(verdict.findings)  # type: ignore[attr-defined]
