@@ -65,7 +65,11 @@ class Journal:
         self._admit(None)
         redact = self._redact_text
         clean = batch if redact is None else [redact_record(one, redact) for one in batch]
-        self._operations.append(msgspec.msgpack.encode(clean))
+        try:
+            payload = msgspec.msgpack.encode(clean)
+        except UnicodeEncodeError:
+            payload = msgspec.msgpack.encode([redact_record(one, _encodable) for one in clean])
+        self._operations.append(payload)
 
     def wire(self, payload: bytes) -> None:
         """Append a batch of wire records as the proxy encoded it: one msgpack array. Raises JournalError like `operations`."""
@@ -86,7 +90,10 @@ class Journal:
 
     def _append(self, event: Event) -> None:
         clean = event if self._redact_text is None else redact_record(event, self._redact_text)
-        line = msgspec.json.encode(clean)
+        try:
+            line = msgspec.json.encode(clean)
+        except UnicodeEncodeError:
+            line = msgspec.json.encode(redact_record(clean, _encodable))
         try:
             # What cannot be read back was never recorded: nan and infinity, for one, have no JSON.
             self._decoder.decode(line)
@@ -106,6 +113,11 @@ class Journal:
     def _close(self) -> None:
         for file in (self._operations, self._wire, self._events):
             file.close()
+
+
+def _encodable(text: str) -> str:
+    """Text without lone surrogates, which have no UTF-8: file names and broken JSON bring them along."""
+    return text.encode("utf-8", "replace").decode()
 
 
 @contextlib.contextmanager

@@ -159,3 +159,14 @@ def test_a_wire_batch_without_secrets_is_stored_as_it_came(tmp_path: Path) -> No
         journal.write(next(sample_events()))
         journal.wire(payload)
     assert (tmp_path / "wire.msgpack").read_bytes() == len(payload).to_bytes(4) + payload
+
+
+def test_text_that_has_no_utf_8_is_stored_all_the_same(tmp_path: Path) -> None:
+    """A lone surrogate, from a file name or broken JSON, costs a character and not the event."""
+    with open_journal(tmp_path) as journal:
+        journal.write(next(sample_events()))
+        journal.write(Note(t_ns=at(1), text="a\ud800b"))
+        journal.operations([msgspec.structs.replace(sample_operations()[0], name="a\udcffb")])
+    evidence = read_evidence(tmp_path)
+    assert evidence.notes == ("a?b",)
+    assert evidence.operations[0].name == "a?b"
