@@ -37,10 +37,14 @@ def backend(
         loop.close()
 
 
-def plan_for(backend: Backend, nats_server: NatsServer) -> DriverPlan:
+def plan_for(backend: Backend, nats_server: NatsServer, deadline_ms: float | None = None) -> DriverPlan:
     """All three kinds, slowly."""
     endpoints = Endpoints(api=backend.url("api"), gateway=backend.url("gateway"), nats=nats_server.url.reveal())
-    workloads = (kind_plan("agent", rate=3), kind_plan("rag", rate=4), kind_plan("gateway", rate=6))
+    workloads = (
+        kind_plan("agent", rate=3, deadline_ms=deadline_ms),
+        kind_plan("rag", rate=4),
+        kind_plan("gateway", rate=6),
+    )
     return driver_plan(*workloads, endpoints=endpoints, key=backend.digest_key, namespace=backend.namespace)
 
 
@@ -73,7 +77,7 @@ async def test_a_healthy_backend_meets_every_declaration(backend: Backend, nats_
 async def test_a_refusing_provider_is_told_as_the_backend_tells_it(backend: Backend, nats_server: NatsServer) -> None:
     """With the provider's link refusing, answers name the provider with a status, and writes are of unknown effect."""
     async with running_driver() as rig:
-        await rig.control.setup(plan_for(backend, nats_server), within_s=30)
+        await rig.control.setup(plan_for(backend, nats_server, deadline_ms=2000), within_s=30)
         backend["gateway>provider"].fault("refuse")
         try:
             await rig.control.probe(5, 3_000, {})
