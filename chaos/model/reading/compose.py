@@ -98,11 +98,13 @@ class _Composer:
 
     def _refuse_tag(self, tag: str | None, place: Place) -> None:
         if tag is not None:
-            self.report.add(place, f"the tag {quote(tag)} is not used here", "remove it; values are plain data")
+            self.report.add(place, f"the tag {quote(tag)} is not used here", "remove it, values are plain data")
+            self.report.spoil(place)
 
     def _alias(self, anchor: str, place: Place) -> None:
         if anchor not in self._anchors:
             self.report.add(place, f"{STAR}, and no &{anchor[:40]} stands before it", STAR_INSTEAD)
+            self.report.spoil(place)
             self._emit(Scalar(place=place, text="*" + anchor, value="*" + anchor), None, 1)
             return
         node, size = self._anchors[anchor]

@@ -8,7 +8,7 @@ from chaos.model.fault import Attribute, FaultKind, Stream
 from chaos.model.reading.groups import Field, OneOrMany, Record, Variants
 from chaos.model.reading.limits import MAX_AT_ONCE, MAX_TIMELINE_MS
 from chaos.model.reading.measured import ByteRate, Duration, Size
-from chaos.model.reading.plain import Choice, Flag, Name, Number, Text
+from chaos.model.reading.plain import Choice, Flag, Fraction, Name, Text
 from chaos.model.reading.shape import Shape
 from chaos.model.reading.vocabulary import Vocabulary
 
@@ -24,7 +24,12 @@ _BOTH = {"both": "write two faults, one with stream: upstream and one with strea
 def fault_format(vocabulary: Vocabulary) -> Variants:
     """All fault kinds, told apart by `fault`."""
     attributes = {name for kind in vocabulary.faults.values() for name in kind.attributes}
-    return Variants("fault", "fault", {kind.name: _record(kind, attributes) for kind in vocabulary.faults.values()})
+    return Variants(
+        "fault",
+        "fault",
+        {kind.name: _record(kind, attributes) for kind in vocabulary.faults.values()},
+        ("type", "kind"),
+    )
 
 
 def _record(kind: FaultKind, all_attributes: set[str]) -> Record:
@@ -39,11 +44,15 @@ def _record(kind: FaultKind, all_attributes: set[str]) -> Record:
         )
     if kind.name != "refuse":
         fields["toxicity"] = Field(
-            Number(least=0, most=1, example=0.5, above=True), "Share of connections it acts on", 0.5, default="1"
+            Fraction(example="50%", above=True), "Share of connections it acts on", "50%", default="100%"
         )
     attributes = {name: _attribute(kind, name, one) for name, one in kind.attributes.items()}
     return Record(
-        f"{kind.name} fault", fields | attributes, about=_sentence(kind.about), moved=_moved(kind, all_attributes)
+        f"{kind.name} fault",
+        fields | attributes,
+        about=_sentence(kind.about),
+        moved=_moved(kind, all_attributes),
+        renamed=_SYNONYMS,
     )
 
 
@@ -97,18 +106,16 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+# Words for keys from elsewhere that people try.
+_SYNONYMS = {"link": "on", "links": "on", "duration": "for", "start": "at", "type": "fault", "kind": "fault"}
+
+
 def _moved(kind: FaultKind, all_attributes: set[str]) -> dict[str, str]:
-    """Attributes of other kinds, and words from elsewhere that people try."""
-    own = ", ".join(kind.attributes) or "no attributes"
-    words = dict.fromkeys(sorted(all_attributes), f"{kind.name} takes {own}") | {
-        "type": "write fault: instead of type:",
-        "kind": "write fault: instead of kind:",
-        "link": "write on: instead of link:",
-        "links": "write on: instead of links:",
-        "duration": "write for: instead of duration:",
-        "start": "write at: instead of start:",
-        "attributes": f"write them beside the other keys; {kind.name} takes {own}",
-        "stream": f"{kind.name} acts on whole connections; leave stream out",
-        "toxicity": f"{kind.name} acts on the listener; leave toxicity out",
+    """Keys that are right for other kinds only."""
+    own = f"{kind.name} takes {', '.join(kind.attributes) or 'no attributes'}"
+    words = dict.fromkeys(sorted(all_attributes), own) | {
+        "attributes": f"write them beside the other keys, {own}",
+        "stream": f"{kind.name} acts on whole connections, leave stream out",
+        "toxicity": f"{kind.name} acts on the listener, leave toxicity out",
     }
     return {key: text for key, text in words.items() if key not in kind.attributes}

@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from chaos.model.reading.nodes import Entry, Mapping, Node, Scalar, Sequence
-from chaos.model.reading.problems import Place, Report, article, known, nearest, quote
+from chaos.model.reading.problems import Place, Report, article, known, nearest, plural, quote
 from chaos.model.reading.shape import At, Schema, Shape, refuse
 
 __all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants"]
 
 T = TypeVar("T")
+
+
+def _check_count(count: int, least: int, most: int, what: str, place: Place, report: Report) -> None:
+    if count < least:
+        report.add(place, f"no {what} at all", f"write at least {least}")
+    elif count > most:
+        report.add(place, f"{count} {plural(what)}", f"write at most {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +34,9 @@ class ListOf(Generic[T]):
     def read(self, node: Node, report: Report) -> tuple[At[T], ...] | None:
         """The values that could be read, with their places."""
         if not isinstance(node, Sequence):
-            refuse(node, report, f"a list of {self.what}s", "one item per line, each after a dash")
+            refuse(node, report, f"a list of {plural(self.what)}", "one item per line, each after a dash")
             return None
-        if not self.least <= len(node.items) <= self.most:
-            instead = f"write {self.least} to {self.most}"
-            report.add(node.place, f"a list of {len(node.items)} {self.what}s", instead)
+        _check_count(len(node.items), self.least, self.most, self.what, node.place, report)
         read = [(self.item.read(one, report), one.place) for one in node.items[: self.most]]
         return tuple(At(value, place) for value, place in read if value is not None)
 
@@ -73,10 +78,9 @@ class MapOf(Generic[T]):
     def read(self, node: Node, report: Report) -> dict[str, tuple[At[str], At[T]]] | None:
         """Keys and values that could be read, with their places."""
         if not isinstance(node, Mapping):
-            refuse(node, report, f"a mapping of {self.what}s", f"{self.what}: value")
+            refuse(node, report, f"a mapping of {plural(self.what)}", f"{self.what}: value")
             return None
-        if not 1 <= len(node.entries) <= self.most:
-            report.add(node.place, f"a mapping of {len(node.entries)} {self.what}s", f"write 1 to {self.most}")
+        _check_count(len(node.entries), 1, self.most, self.what, node.place, report)
         found: dict[str, tuple[At[str], At[T]]] = {}
         for entry in node.entries[: self.most]:
             if self.names and entry.key not in self.names:
@@ -140,12 +144,16 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A mapping with known keys. `what` names it in messages; `moved` are wrong keys people try, and what to say."""
+    """A mapping with known keys. `what` names it in messages.
+
+    `moved` are keys that belong elsewhere, and what to say; `renamed` are wrong words for keys that people try.
+    """
 
     what: str
     fields: AnyMapping[str, Field]
     about: str = ""
     moved: AnyMapping[str, str] = field(default_factory=dict)
+    renamed: AnyMapping[str, str] = field(default_factory=dict)
 
     def read(self, node: Node, report: Report) -> Fields | None:
         """The fields that could be read; every other key is reported."""
@@ -153,25 +161,34 @@ class Record:
             refuse(node, report, f"{article(self.what)} with keys", ", ".join(self.fields))
             return None
         values: dict[str, Any] = {}
+        present: set[str | None] = set()
         for entry in node.entries:
-            value = self._read_entry(entry, report)
+            if entry.key not in self.fields:
+                present.add(self._refuse_key(entry, report))
+                continue
+            present.add(entry.key)
+            value = self.fields[entry.key].shape.read(entry.value, report)
             if value is not None:
                 values[entry.key] = value
-        self._require(node, report)
+        self._require(node, present, report)
         return Fields(node, values)
 
-    def _read_entry(self, entry: Entry, report: Report) -> Any:
-        if entry.key in self.fields:
-            return self.fields[entry.key].shape.read(entry.value, report)
-        instead = self.moved.get(entry.key) or known(entry.key, self.fields)
-        report.add(entry.place, f"{article(self.what)} has no {quote(entry.key)}", instead)
-        return None
+    def _refuse_key(self, entry: Entry, report: Report) -> str | None:
+        """Report an unknown key; answers which one was probably meant, so that it is not reported as missing too."""
+        what = f"{article(self.what)} has no {quote(entry.key)}"
+        if entry.key in self.moved:
+            report.add(entry.place, what, self.moved[entry.key])
+            return None
+        if entry.key in self.renamed:
+            report.add(entry.place, what, f"write {self.renamed[entry.key]}: instead of {entry.key}:")
+            return self.renamed[entry.key]
+        report.add(entry.place, what, known(entry.key, self.fields))
+        return nearest(entry.key, self.fields)
 
-    def _require(self, node: Mapping, report: Report) -> None:
-        written = {entry.key for entry in node.entries}
+    def _require(self, node: Mapping, present: set[str | None], report: Report) -> None:
         for key, one in self.fields.items():
-            if one.required and key not in written:
-                report.add(node.place, f"this {self.what} lacks {key}", f"add {key}: {_inline(one.example)}")
+            if one.required and key not in present:
+                report.add(node.place, f"this {self.what} lacks the key {key}", f"add {key}: {_inline(one.example)}")
 
     def schema(self) -> Schema:
         """An object that takes no other keys."""
@@ -199,6 +216,7 @@ class Variants:
     what: str
     key: str
     records: AnyMapping[str, Record]
+    synonyms: tuple[str, ...] = ()
 
     def read(self, node: Node, report: Report) -> Fields | None:
         """The fields of the variant that the key names."""
@@ -207,16 +225,23 @@ class Variants:
             return None
         word = next((entry.value for entry in node.entries if entry.key == self.key), None)
         if word is None:
-            typo = next((entry for entry in node.entries if nearest(entry.key, (self.key,))), None)
-            instead = f"add {self.key}: and one of {', '.join(self.records)}"
-            what = f"{article(self.what)} has no {quote(typo.key)}" if typo else f"this {self.what} lacks {self.key}"
-            report.add(typo.place if typo else node.place, what, f"did you mean {self.key}?" if typo else instead)
-            return None
-        if not isinstance(word, Scalar) or word.text not in self.records:
-            text = word.text if isinstance(word, Scalar) else "?"
-            report.add(word.place, f"unknown {self.what} {quote(text)}", known(text, self.records))
-            return None
-        return self.records[word.text].read(node, report)
+            self._refuse_missing(node, report)
+        elif not isinstance(word, Scalar):
+            refuse(word, report, f"the name of a {self.what}", f"one of {', '.join(self.records)}")
+        elif word.text not in self.records:
+            report.add(word.place, f"unknown {self.what} {quote(word.text)}", known(word.text, self.records))
+        else:
+            return self.records[word.text].read(node, report)
+        return None
+
+    def _refuse_missing(self, node: Mapping, report: Report) -> None:
+        for entry in node.entries:
+            if entry.key in self.synonyms or nearest(entry.key, (self.key,)):
+                what = f"{article(self.what)} has no {quote(entry.key)}"
+                report.add(entry.place, what, f"write {self.key}: instead of it")
+                return
+        instead = f"add {self.key}: and one of {', '.join(self.records)}"
+        report.add(node.place, f"this {self.what} lacks the key {self.key}", instead)
 
     def schema(self) -> Schema:
         """One object for each variant."""

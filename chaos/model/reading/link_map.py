@@ -81,7 +81,7 @@ def _edge() -> Record:
             _Address(lowest_port=1), "Where the callee is", "127.0.0.1:5432", default="decided at bring-up"
         ),
     }
-    return Record("link", fields, about="One edge", moved={"proto": "write protocol:", "target": "write upstream:"})
+    return Record("link", fields, about="One edge", renamed={"proto": "protocol", "target": "upstream"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,9 @@ class Duration:
             return None
         if self.whole_us and round(ms * 1000) % self.whole_us:
             unit = "milliseconds" if self.whole_us == 1000 else "microseconds"
-            report.add(node.place, f"{_text(node)} is not a whole number of {unit}", f"write {self.example}")
+            report.add(
+                node.place, f"{_text(node)} is not a whole number of {unit}", f"round it, such as {self.example}"
+            )
             return None
         return ms
 
@@ -100,15 +102,14 @@ class Size:
     least: int = 0
     most: int = 1_000_000_000_000
     suffix: str = ""
+    wanted: str = "a size"
     example: str = "64KB"
 
     def read(self, node: Node, report: Report) -> int | None:
         """Bytes."""
         match = re.fullmatch(_SIZE + re.escape(self.suffix), _text(node))
         if match is None and not _is_zero(node):
-            refuse(
-                node, report, "a size" + self.suffix, f"a number with a unit (B, KB, MB, GB), such as {self.example}"
-            )
+            refuse(node, report, self.wanted, f"a number with a unit (B, KB, MB, GB), such as {self.example}")
             return None
         count = float(match[0].partition(match[2])[0]) * _BYTES[match[2]] if match else 0.0
         if not self.least <= count <= self.most:
@@ -131,7 +132,7 @@ class ByteRate:
 
     def read(self, node: Node, report: Report) -> int | None:
         """Thousands of bytes per second."""
-        size = Size(suffix="/s", example=self.example).read(node, report)
+        size = Size(suffix="/s", wanted="bytes per second", example=self.example).read(node, report)
         if size is None:
             return None
         if size % 1000:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from chaos.model.reading.nodes import Node, Scalar
+from chaos.model.reading.nodes import Node, Scalar, describe
 from chaos.model.reading.problems import Report, article, known, quote
 from chaos.model.reading.shape import Schema, refuse
 
@@ -29,7 +28,7 @@ class Text:
     def read(self, node: Node, report: Report) -> str | None:
         """The text."""
         if not isinstance(node, Scalar) or not isinstance(node.value, str):
-            quoted = f'text; numbers, true and null need quotes: "{node.text[:40]}"' if isinstance(node, Scalar) else ""
+            quoted = f'it in quotes: "{node.text[:40]}"' if isinstance(node, Scalar) and node.value is not None else ""
             refuse(node, report, self.wanted, quoted or self.example)
         elif len(node.text) > self.longest or len(node.text) < self.shortest:
             problem = f"text of {len(node.text)} characters"
@@ -117,60 +116,53 @@ class Whole:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """A number within bounds, both included (`above`: the lower one is not)."""
+    """A number within bounds, both included."""
 
     least: float
     most: float
     example: float
-    above: bool = False
 
     def read(self, node: Node, report: Report) -> float | None:
         """The number."""
         value = node.value if isinstance(node, Scalar) else None
         if isinstance(value, bool) or not isinstance(value, int | float):
             refuse(node, report, "a number", f"one such as {self.example:g}")
-        elif not self.holds(value):
-            report.add(node.place, f"{quote(str(node.text))[1:-1]} is out of range", f"write {self.range()}")  # type: ignore[union-attr]
+        elif not self.least <= value <= self.most:  # NaN is never within
+            report.add(node.place, f"{describe(node)} is out of range", f"write {self.least:g} to {self.most:g}")
         else:
             return float(value)
         return None
 
-    def holds(self, value: float) -> bool:
-        """Whether a number is within the bounds; NaN never is."""
-        return not math.isnan(value) and self.least <= value <= self.most and not (self.above and value == self.least)
-
-    def range(self) -> str:
-        """The bounds for a person."""
-        return (
-            f"a number {'above' if self.above else 'from'} {self.least:g} {'up ' if self.above else ''}to {self.most:g}"
-        )
-
     def schema(self) -> Schema:
         """A number within bounds."""
-        return {"type": "number", "exclusiveMinimum" if self.above else "minimum": self.least, "maximum": self.most}
+        return {"type": "number", "minimum": self.least, "maximum": self.most}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fraction:
-    """A share from 0 to 1, written as such or as a percentage."""
+    """A share from 0 to 1, written as such or as a percentage (`above`: zero is not one)."""
 
     example: str = "1%"
+    above: bool = False
 
     def read(self, node: Node, report: Report) -> float | None:
         """The share as a fraction of one."""
         value = node.value if isinstance(node, Scalar) else None
         if isinstance(value, str) and re.fullmatch(_PERCENT, value):
             value = float(value.rstrip("% \t")) / 100
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            refuse(node, report, "a share from 0% to 100%", self.example)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.holds(value):
+            refuse(node, report, f"a share {'above 0%' if self.above else 'from 0%'} to 100%", self.example)
             return None
         return float(value)
 
+    def holds(self, value: float) -> bool:
+        """Whether a number is such a share; NaN never is."""
+        return 0 <= value <= 1 and not (self.above and value == 0)
+
     def schema(self) -> Schema:
         """A percentage or a number from 0 to 1."""
-        return {
-            "anyOf": [{"type": "string", "pattern": f"^{_PERCENT}$"}, {"type": "number", "minimum": 0, "maximum": 1}]
-        }
+        number = {"type": "number", "exclusiveMinimum" if self.above else "minimum": 0, "maximum": 1}
+        return {"anyOf": [{"type": "string", "pattern": f"^{_PERCENT}$"}, number]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from chaos.errors import ScenarioError
 from chaos.model.reading.limits import MAX_PROBLEMS
 
-__all__ = ["START", "Place", "Report", "article", "known", "nearest", "quote"]
+__all__ = ["START", "Place", "Report", "article", "known", "nearest", "plural", "quote"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +42,11 @@ def known(name: str, names: Iterable[str]) -> str:
     return f"did you mean {near}?" if near is not None else f"known: {', '.join(names)}"
 
 
+def plural(noun: str) -> str:
+    """More than one of it."""
+    return noun + ("es" if noun.endswith("s") else "s")
+
+
 def article(noun: str) -> str:
     """The noun with its indefinite article."""
     return f"{'an' if noun[:1] in 'aeio' else 'a'} {noun}"
@@ -54,6 +59,7 @@ class Report:
         self.source = source
         self._located: list[tuple[Place, str]] = []
         self._foreign: list[str] = []
+        self._spoiled: set[Place] = set()
 
     def __bool__(self) -> bool:
         """True once there is a problem."""
@@ -61,9 +67,15 @@ class Report:
 
     def add(self, place: Place, what: str, instead: str) -> None:
         """One problem: what is wrong at this place, and what to write instead."""
+        if place in self._spoiled:
+            return
         line = f"{self.source}:{place.line}:{place.column}: {what}; {instead}"
         if (place, line) not in self._located[-MAX_PROBLEMS:]:
             self._located.append((place, line))
+
+    def spoil(self, place: Place) -> None:
+        """What stands here is not what the writer meant: whatever else is said of it would only distract."""
+        self._spoiled.add(place)
 
     def add_foreign(self, problems: Iterable[str]) -> None:
         """Located problems of another file that this one names."""

@@ -25,14 +25,20 @@ def _resolve(pattern: At[str], link_map: LinkMap, report: Report) -> tuple[str, 
         links = match_links(pattern.value, link_map.names)
     except ValueError:
         what = f"{pattern.value[:60]!r} is not a link"
-        near = nearest(pattern.value, link_map.names)
-        instead = f"did you mean {near}?" if near else "write caller>callee, such as rag>postgres or any>postgres"
-        report.add(pattern.place, what, instead)
+        report.add(pattern.place, what, _instead_of_word(pattern.value, link_map))
         return ()
     if not links:
         instead = _instead(pattern.value, link_map)
         report.add(pattern.place, f"no link of the map {link_map.name} matches {pattern.value[:60]!r}", instead)
     return links
+
+
+def _instead_of_word(word: str, link_map: LinkMap) -> str:
+    """What to write for something that is no pattern at all."""
+    if any(word == link.callee for link in link_map.links):
+        return f"write any>{word}, or name the caller"
+    near = nearest(word, link_map.names)
+    return f"did you mean {near}?" if near else "write caller>callee, such as rag>postgres or any>postgres"
 
 
 def _instead(pattern: str, link_map: LinkMap) -> str:
@@ -42,7 +48,9 @@ def _instead(pattern: str, link_map: LinkMap) -> str:
     callers = dict.fromkeys(link.caller for link in link_map.links)
     callees = dict.fromkeys(link.callee for link in link_map.links)
     if caller not in ANY and callee in ANY:
-        return f"callers: {known(caller, callers).removeprefix('known: ')}"
+        near = nearest(caller, callers)
+        return f"did you mean {near}>any?" if near else f"callers: {', '.join(callers)}"
     if callee not in ANY and caller in ANY:
-        return f"callees: {known(callee, callees).removeprefix('known: ')}"
+        near = nearest(callee, callees)
+        return f"did you mean any>{near}?" if near else f"callees: {', '.join(callees)}"
     return known(pattern, link_map.names)

@@ -104,9 +104,11 @@ def _workload_of(kind: WorkloadKind) -> Record:
             default=", ".join(f"{name} {weight}" for name, weight in weights.items()),
         ),
     }
+    moved = {}
     if not any(one.asynchronous for one in kind.operations):
+        moved["completion"] = f"all operations of {kind.name} answer at once, write deadline"
         del fields["completion"]
-    return Record(f"{kind.name} workload", fields, about=kind.about[:1].upper() + kind.about[1:])
+    return Record(f"{kind.name} workload", fields, kind.about[:1].upper() + kind.about[1:], moved)
 
 
 def _deadline() -> Duration:

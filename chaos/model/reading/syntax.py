@@ -20,7 +20,7 @@ def explain(error: yaml.YAMLError, text: str) -> Told:
         return START, "this is not YAML", "compare it with a shipped scenario"
     mark = error.problem_mark or error.context_mark
     start = error.context_mark or error.problem_mark
-    told = _by_context(error.context or "", start, mark) or _by_character(mark, text)
+    told = _by_context(error, start, mark) or _by_character(mark, text)
     return told or _by_problem(error, mark, start)
 
 
@@ -28,15 +28,16 @@ def _at(mark: Any) -> Place:
     return START if mark is None else Place(mark.line + 1, mark.column + 1)
 
 
-def _by_context(context: str, start: Any, mark: Any) -> Told | None:
+def _by_context(error: yaml.MarkedYAMLError, start: Any, mark: Any) -> Told | None:
     """What the parser was doing says more than what it stumbled over."""
+    context, problem = error.context or "", error.problem or ""
     if "alias" in context:
         return _at(start), "an unquoted * starts a YAML alias", 'write any, such as any>postgres, or quote it: "*"'
     if "anchor" in context:
         return _at(start), "an unquoted & starts a YAML anchor", "put the text in quotes"
+    if "quoted scalar" in context and "escape" in problem:
+        return _at(mark), "a backslash that escapes nothing", "use single quotes around text with backslashes"
     if "quoted scalar" in context:
-        if "escape" in context or (mark and start and mark.line == start.line and mark.index < start.index):
-            return _at(mark), "a bad escape", "use single quotes"
         return _at(start), "the text in quotes that begins here is not well formed", "close it, or use single quotes"
     return None
 
@@ -54,6 +55,8 @@ def _by_character(mark: Any, text: str) -> Told | None:
     character = line[mark.column : mark.column + 1]
     if character == "\t":
         return _at(mark), "a tab stands here", "use spaces"
+    if character and character in "]}":
+        return _at(mark), f"a {character} that closes nothing", "remove it, or open the bracket"
     if character and character in _RESERVED:
         return _at(mark), f"a value cannot begin with {character}", "put it in quotes"
     return None
@@ -62,7 +65,11 @@ def _by_character(mark: Any, text: str) -> Told | None:
 def _by_problem(error: yaml.MarkedYAMLError, mark: Any, start: Any) -> Told:
     problem, context = error.problem or "", error.context or ""
     if "mapping values are not allowed" in problem:
-        return _at(mark), "a second colon in one value", "put the text in quotes, or check the indentation"
+        return (
+            _at(mark),
+            "a colon where no key can be",
+            "check indentation and the space after the key's colon, or quote the text",
+        )
     if "simple key" in context or "simple key" in problem:
         return _at(start), "a line without a colon stands among keys", "write key: value"
     if "flow" in context:
