@@ -11,10 +11,11 @@ import unicodedata
 __all__ = ["code", "count_of", "markdown", "one_line", "shorten", "table_cell"]
 
 # ECMA-48 control sequences (CSI), operating system commands (OSC) and other strings, each in 7-bit and 8-bit form, then ESC with
-# its final byte. Removed whole, so that no "[31m" is left behind; a torn one loses at least its introducer below.
+# its final byte. Removed whole, so that no "[31m" is left behind; one that never ends loses its
+# introducer only, and hides nothing.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]"
 )
 # Controls, invisible format characters (bidirectional overrides among them), surrogates, private use, unassigned: none is text.

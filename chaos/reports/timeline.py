@@ -7,6 +7,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
+
 from chaos.model.event import PhaseName
 from chaos.model.evidence import Evidence, FaultInterval
 from chaos.model.operation import Operation
@@ -95,7 +97,7 @@ _AFTER = (PhaseName.STOP, PhaseName.JUDGE)
 
 
 def _line(label: str, picture: str, tail: str = "") -> str:
-    return f"{shorten(label, _LABEL):<{_LABEL}} {picture} {tail}"
+    return f"{set_cell_size(shorten(label, _LABEL), _LABEL)} {picture} {tail}"
 
 
 def _ticks(axis: _Axis) -> str:
@@ -143,7 +145,9 @@ def _bar(fault: FaultInterval, axis: _Axis, glyphs: Glyphs) -> str:
 
 
 def _beside(row: list[str], text: str, first: int, last: int) -> list[str]:
-    """Write the link's name right of its bar, or left of it, where there is room."""
+    """Write the link's name right of its bar, or left of it, where there is room; one of wide characters would shift the row."""
+    if cell_len(text) != len(text):
+        return row
     if last + 1 + len(text) <= len(row):
         row[last + 1 : last + 1 + len(text)] = text
     elif len(text) <= first:
