@@ -12,7 +12,7 @@ import msgspec
 
 from chaos.workloads import Endpoints
 from chaos.workloads.identity import answer_digest
-from tests.workloads.rig import KEY
+from tests.workloads.rig import HANG_S, KEY
 
 _NONCE = re.compile(r"nonce-[0-9a-f]{16}")
 
@@ -77,12 +77,17 @@ class StandIn:
         self.gate.set()
         self.asked: list[Asked] = []
         self.url = ""
+        self._first = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
     @property
     def endpoints(self) -> Endpoints:
         """The same server behind both doors."""
         return Endpoints(api=self.url, gateway=self.url)
+
+    async def until_asked(self) -> None:
+        """Wait for the first application request."""
+        await asyncio.wait_for(self._first.wait(), HANG_S)
 
     def reset(self) -> None:
         """RST on every live connection."""
@@ -108,6 +113,7 @@ class StandIn:
         asked = Asked(head[0].split(" ")[1], headers, body)
         if asked.path != "/healthz":
             self.asked.append(asked)
+            self._first.set()
             await self.gate.wait()
         reply = self.handler(asked)
         length = len(reply.body) + (100 if reply.cut else 0)
