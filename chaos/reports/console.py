@@ -32,6 +32,7 @@ _MOST_FINDINGS = 20
 _MOST_LINES = 8
 _MOST_FACTS = 3
 _GAP = 2
+_ENDED = {"interrupted": "was interrupted", "cut off": "was cut off"}
 _SELF_EXPLAINING = (ExitCode.HOLDS, ExitCode.VIOLATED, ExitCode.UNKNOWN)
 
 
@@ -48,7 +49,7 @@ def console_text(verdict: RunVerdict, evidence: Evidence, *, screen: Screen, fol
         Text(),
         _oracles(verdict, screen),
         *_findings(verdict.findings),
-        *_section("unknown", _grouped((one.cell, _why(one)) for one in _unknown(verdict.cells)), "yellow"),
+        *_section("unknown", _grouped((one.cell, one.reason) for one in _unknown(verdict.cells)), "yellow"),
         *_section(
             "timeline", [Text(line) for line in timeline(evidence, width=screen.width, glyphs=screen.glyphs)], indent=0
         ),
@@ -72,8 +73,9 @@ def _head(verdict: RunVerdict, evidence: Evidence) -> Iterator[Text]:
     defects = f" · defects {', '.join(evidence.plan.defects)}" if evidence.plan.defects else ""
     yield _plain(f"{told} · {lasted:.0f} s · seed {evidence.plan.scenario.seed}{defects}", style="dim")
     if evidence.end_how != "complete":
-        why = evidence.end_error or (f"by {evidence.interrupted_by}" if evidence.interrupted_by else "")
-        yield _plain(f"the run was {evidence.end_how}{': ' if why else ''}{why}", style="bold red")
+        by = f" by {evidence.interrupted_by}" if evidence.interrupted_by else ""
+        why = f": {evidence.end_error}" if evidence.end_error else ""
+        yield _plain(f"the run {_ENDED.get(evidence.end_how, evidence.end_how)}{by}{why}", style="bold red")
 
 
 def _oracles(verdict: RunVerdict, screen: Screen) -> Table:
@@ -141,10 +143,6 @@ def _unknown(cells: Sequence[CellVerdict]) -> list[CellVerdict]:
     return [one for one in cells if one.verdict is Verdict.UNKNOWN]
 
 
-def _why(cell: CellVerdict) -> str:
-    return f"the oracle itself failed: {cell.error}" if cell.error else cell.reason
-
-
 def _grouped(cells: Iterable[tuple[Cell, str]]) -> list[Text]:
     """One line per reason: which cells it holds for, shortly, and why."""
     reasons: dict[str, list[Cell]] = {}
@@ -161,8 +159,7 @@ def _cells(cells: Sequence[Cell]) -> str:
 
 
 def _notes(verdict: RunVerdict, evidence: Evidence) -> list[str]:
-    lost = [f"{one.count} {one.what} lost" for one in evidence.lost]
-    return list(dict.fromkeys([*verdict.notes, *evidence.notes, *lost]))
+    return list(dict.fromkeys([*verdict.notes, *evidence.notes]))
 
 
 def _section(title: str, lines: Sequence[Text], style: str = "", *, indent: int = 2) -> Iterator[RenderableType]:

@@ -14,7 +14,7 @@ from chaos.model.settings import Settings
 from chaos.model.verdict import CellVerdict, Finding, NotJudged, RunVerdict, Verdict
 from chaos.reports import document as doc
 from chaos.reports.summary import count_answers, exit_meaning, oracle_rows, seconds
-from chaos.reports.text import one_line
+from chaos.reports.text import block, one_line
 
 __all__ = ["build_document", "render_json", "started_utc"]
 
@@ -209,7 +209,7 @@ def _s(evidence: Evidence, t_ns: int) -> float:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return one_line(value)
+        return block(value) if "\n" in value else one_line(value)
     if isinstance(value, dict):
         return {one_line(key): _clean(one) for key, one in value.items()}
     return [_clean(one) for one in value] if isinstance(value, list | tuple) else value

@@ -9,7 +9,7 @@ from chaos.model.exit_code import ExitCode
 from chaos.model.verdict import CellVerdict, Finding, NotJudged, RunVerdict, Verdict
 from chaos.reports.json_report import started_utc
 from chaos.reports.summary import exit_meaning
-from chaos.reports.text import count_of, one_line
+from chaos.reports.text import block, count_of, one_line
 
 __all__ = ["render_junit"]
 
@@ -62,7 +62,7 @@ def _judged(case: ET.Element, cell: CellVerdict) -> None:
         message = "; ".join(one_line(one.cause) for one in cell.findings) or one_line(cell.reason)
         _problem(case, "failure", message, "VIOLATED", "\n\n".join(_told(one) for one in cell.findings))
     elif cell.verdict is Verdict.UNKNOWN:
-        _problem(case, "error", one_line(cell.error or cell.reason), "UNKNOWN", one_line(cell.reason))
+        _problem(case, "error", one_line(cell.reason), "UNKNOWN", block(cell.error or ""))
     elif cell.verdict is Verdict.NOT_JUDGED:
         ET.SubElement(case, "skipped", {"message": one_line(cell.reason)})
 

@@ -110,7 +110,7 @@ def _unknown(cells: Sequence[CellVerdict]) -> Iterator[str]:
     unknown = [cell for cell in cells if cell.verdict is Verdict.UNKNOWN]
     if unknown:
         yield "## Unknown"
-        yield "\n".join(f"- {code(cell.cell.id)}: {markdown(cell.error or cell.reason)}" for cell in unknown)
+        yield "\n".join(f"- {code(cell.cell.id)}: {markdown(cell.reason)}" for cell in unknown)
 
 
 def _not_judged(verdict: RunVerdict) -> Iterator[str]:
@@ -124,8 +124,7 @@ def _not_judged(verdict: RunVerdict) -> Iterator[str]:
 
 
 def _notes(verdict: RunVerdict, evidence: Evidence) -> Iterator[str]:
-    lost = [f"{one.count} {one.what} lost" for one in evidence.lost]
-    if notes := list(dict.fromkeys([*verdict.notes, *evidence.notes, *lost])):
+    if notes := list(dict.fromkeys([*verdict.notes, *evidence.notes])):
         yield "## Notes"
         yield "\n".join(f"- {markdown(note)}" for note in notes)
 

@@ -114,6 +114,6 @@ class LiveState:
             case Note():
                 return event.text
             case RunEnded() if event.how != "complete":
-                return f"the run was {event.how}{': ' if event.error else ''}{event.error or ''}"
+                return f"the run ended as {event.how}{': ' if event.error else ''}{event.error or ''}"
             case _:
                 return ""

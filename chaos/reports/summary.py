@@ -90,7 +90,7 @@ def _reason(first: CellVerdict | None, cells: list[CellVerdict], skipped_for: st
         return f"{count_of(decided, 'decision')} held" if decided else first.reason
     if first.findings and first.verdict is Verdict.VIOLATED:
         return _most(first.findings).cause
-    return first.error or first.reason
+    return first.reason
 
 
 def _most(findings: Sequence[Finding]) -> Finding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["code", "count_of", "markdown", "one_line", "shorten", "table_cell"]
+__all__ = ["block", "code", "count_of", "markdown", "one_line", "shorten", "table_cell"]
 
 # ECMA-48 control sequences (CSI), operating system commands (OSC) and other strings, each in 7-bit and 8-bit form, then ESC with
 # its final byte. Removed whole, so that no "[31m" is left behind; one that never ends loses its
@@ -30,6 +30,12 @@ def one_line(text: str) -> str:
     if not plain.isascii() or not plain.isprintable():
         plain = "".join(char for char in plain if unicodedata.category(char) not in _NOT_TEXT)
     return plain.strip()
+
+
+def block(text: str) -> str:
+    """The text with its lines and their indentation kept, each cleaned: for tracebacks, where lines matter."""
+    lines = text.splitlines()
+    return "\n".join(" " * (len(line) - len(line.lstrip(" "))) + one_line(line) for line in lines).rstrip()
 
 
 def shorten(text: str, limit: int) -> str:

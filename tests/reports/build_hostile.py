@@ -24,7 +24,7 @@ def hostile_verdict(text: str) -> RunVerdict:
         cells=(
             *sample_verdict(finding).cells,
             CellVerdict(cell=cell, verdict=Verdict.VIOLATED, reason=text, findings=(finding,)),
-            CellVerdict(cell=cell, verdict=Verdict.UNKNOWN, reason=text, error=text),
+            CellVerdict(cell=cell, verdict=Verdict.UNKNOWN, reason=text, error=f"Traceback:\n  {text}\n"),
         ),
         not_judged=(NotJudged(cell=cell, reason=text, enable=text),),
         notes=(text,),

@@ -113,7 +113,7 @@ def test_a_run_without_cells_is_still_told(verdict: Verdict) -> None:
     )
     text = console_text(empty, broken, screen=Screen())
     assert "exit 5, the environment was not ready" in text
-    assert "the run was failed: no postgres here" in text
+    assert "the run failed: no postgres here" in text
 
 
 def test_a_plan_tells_what_when_and_where() -> None:

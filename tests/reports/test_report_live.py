@@ -61,7 +61,7 @@ def test_progress_is_told_every_five_seconds_and_changes_at_once() -> None:
         (EvidenceLost(t_ns=at(1), what="wire records", count=3), "lost 3 wire records"),
         (Interrupted(t_ns=at(1), signal="SIGINT"), "SIGINT: healing"),
         (Note(t_ns=at(1), text="a\x1b[31mb"), "ab"),
-        (RunEnded(t_ns=at(1), how="failed", error="why"), "the run was failed: why"),
+        (RunEnded(t_ns=at(1), how="failed", error="why"), "the run ended as failed: why"),
     ],
 )
 def test_what_a_person_must_see_is_told_at_once(event: Event, told: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chaos.model.event import PhaseName
 from chaos.model.evidence import Evidence
 from chaos.reports import timeline
-from chaos.reports.text import code, one_line, shorten
+from chaos.reports.text import block, code, one_line, shorten
 from chaos.reports.timeline import ASCII
 from tests.reports.build_verdict import sample_evidence
 
@@ -34,6 +34,11 @@ from tests.reports.build_verdict import sample_evidence
 def test_one_line(text: str, shown: str) -> None:
     """Escapes go whole, controls and invisible characters go, words stay."""
     assert one_line(text) == shown
+
+
+def test_a_block_keeps_its_lines() -> None:
+    """A traceback stays readable, line by line."""
+    assert block("Traceback:\n  File\x1b[31m x\r\n\n    raise\x07\n") == "Traceback:\n  File x\n\n    raise"
 
 
 @given(st.text(st.characters()))
