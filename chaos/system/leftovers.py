@@ -86,11 +86,9 @@ def clear(path: Path, run: str) -> tuple[int, ...]:
 
     Raises HealError naming what is still there.
     """
-    creators = set(_belonging(path)) | _postmaster(path)
-    uids = {os.geteuid(), *_owners_of(path)}
+    creators = {pid: uid for pid in _belonging(path) if (uid := procfs.owner(pid)) is not None}
     ended = _end(path)
-    for uid in uids:
-        sharedmem.remove_segments(sharedmem.segments_of(creators | set(ended), uid))
+    sharedmem.remove_segments(sharedmem.segments_of(creators, str(path)))
     gone = trees.remove_tree(str(path))
     left = _belonging(path)
     if left or not gone:
@@ -110,17 +108,3 @@ def _end(path: Path) -> tuple[int, ...]:
         ended.update(living)
         time.sleep(_PAUSE_S)  # the kernel tells only parents
     return tuple(sorted(ended))
-
-
-def _postmaster(path: Path) -> set[int]:
-    try:
-        return {int((path / "pg" / "data" / "postmaster.pid").read_text().split()[0])}
-    except (OSError, ValueError, IndexError):
-        return set()
-
-
-def _owners_of(path: Path) -> set[int]:
-    try:
-        return {entry.lstat().st_uid for entry in path.iterdir()}
-    except OSError:
-        return set()

@@ -4,7 +4,7 @@ Standard library only: the supervisor imports this and has to start in tens of m
 """
 
 # pathlib is slow to import, and the supervisor has to start in tens of milliseconds.
-# ruff: noqa: PTH112, PTH115, PTH123, PTH208
+# ruff: noqa: PTH112, PTH115, PTH116, PTH123, PTH208
 from __future__ import annotations
 
 import os
@@ -102,6 +102,14 @@ def descendants(root: int) -> list[int]:
         result += below
         todo += below
     return result
+
+
+def owner(pid: int) -> int | None:
+    """User id of a process, or None if it is gone."""
+    try:
+        return os.stat(f"{PROC}/{pid}").st_uid
+    except OSError:
+        return None
 
 
 def environ_value(pid: int, name: str) -> str | None:

@@ -23,6 +23,11 @@ from chaos.system import *
 
 stage, logs = sys.argv[1], Path(sys.argv[2])
 
+def segments(key):
+    table = Path("/proc/sysvipc/shm")
+    rows = table.read_text().splitlines()[1:] if table.exists() else [f"{key}"]
+    return [row for row in rows if int(row.split()[0]) & 0xFFFFFFFF == key & 0xFFFFFFFF]
+
 def reached(name, **facts):
     if name == stage:
         print("FACTS", facts, flush=True)
@@ -50,25 +55,28 @@ async def main():
         with reserve_port() as one, reserve_port() as two, reserve_port() as three:
             nats = await start_nats(children, two, three, logs / "nats.log")
             starting = asyncio.create_task(start_postgres(children, one, logs / "postgres.log"))
-            while not (scratch.path / "pg" / "data" / "base").exists():
+            data = scratch.path / "pg" / "data"
+            while not (data.exists() and segments(data.stat().st_ino)):
                 await asyncio.sleep(0.001)
-            reached("initdb")
+            reached("initdb", keys=[data.stat().st_ino])
             postgres = await starting
             import asyncpg
             held = await asyncpg.connect(postgres.dsn.reveal())
             await held.execute("SELECT 1")
             postgres.child.signal(signal.SIGSTOP if "stopped" in stage else signal.SIGCONT)
             for name in ("servers", "stopped-servers"):
-                reached(name, ports=[one.address.port, two.address.port], postmaster=postgres.child.pid)
+                reached(name, ports=[one.address.port, two.address.port], keys=[data.stat().st_ino])
 
 asyncio.run(main())
 """
 
 
-def shared_memory_of(pid: int) -> list[str]:
-    """Segments the process made."""
-    rows = Path("/proc/sysvipc/shm").read_text().splitlines()[1:] if Path("/proc/sysvipc/shm").exists() else []
-    return [row for row in rows if row.split()[4] == str(pid)]
+def shared_memory_left(facts: str) -> list[str]:
+    """Segments of the Postgres whose data directory had that inode, which is the key of its shared memory."""
+    keys = {int(key) & 0xFFFFFFFF for key in re.findall(r"\d+", facts.partition("'keys'")[2].partition("]")[0])}
+    table = Path("/proc/sysvipc/shm")
+    rows = table.read_text().splitlines()[1:] if table.exists() else []
+    return [row for row in rows if int(row.split()[0]) & 0xFFFFFFFF in keys]
 
 
 def refused(port: int) -> bool:
@@ -92,8 +100,7 @@ def test_sigkill_of_the_conductor_leaves_nothing(stage: str, tmp_path: Path) -> 
     assert eventually(lambda: not scratch.exists(), 10)
     for port in re.findall(r"\d+", facts.partition("ports")[2].partition("]")[0]):
         assert refused(int(port))
-    for pid in re.findall(r"'postmaster': (\d+)", facts):
-        assert shared_memory_of(int(pid)) == []
+    assert shared_memory_left(facts) == []
 
 
 def test_killed_before_the_supervisor_is_recovered(tmp_path: Path) -> None:
@@ -128,5 +135,4 @@ def test_supervisor_killed_too_is_recovered(stage: str, tmp_path: Path) -> None:
     remove_leftover(leftover)
     assert of_scratch(scratch) == []
     assert not scratch.exists()
-    for pid in re.findall(r"'postmaster': (\d+)", facts):
-        assert shared_memory_of(int(pid)) == []
+    assert shared_memory_left(facts) == []

@@ -152,7 +152,6 @@ class Supervisor:
                 _, status = os.waitpid(pid, 0)
             if child is not None:
                 self._end_orphans(child.name)
-                self._remove_shared_memory({child.pid})
                 self._send(event="exited", name=child.name, pid=child.pid, code=os.waitstatus_to_exitcode(status))
 
     def _end_orphans(self, name: str) -> None:
@@ -166,13 +165,9 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
-    def _remove_shared_memory(self, creators: set[int]) -> list[int]:
-        shmids = [one for pid in creators for one in sharedmem.segments_of({pid}, self._creators[pid])]
-        return sharedmem.remove_segments(shmids)
-
     def _tidy(self) -> None:
         left = self._sweep()
-        shared = self._remove_shared_memory(set(self._creators))
+        shared = sharedmem.remove_segments(sharedmem.segments_of(self._creators, self._scratch))
         gone = not os.path.exists(os.path.join(self._scratch, OWNER_FILE)) or trees.remove_tree(self._scratch)
         self._send(event="bye", left=left, shared_memory=shared, scratch="" if gone else self._scratch)
 
