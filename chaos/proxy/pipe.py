@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from chaos.proxy.stage import End, Item, Stage
 from chaos.proxy.timers import Timer, Timers
@@ -43,6 +43,7 @@ class Pipe:
         "_cause",
         "_fin_seen",
         "_pending",
+        "_pending_bytes",
         "_sink_full",
         "_timer",
         "_timers",
@@ -79,6 +80,7 @@ class Pipe:
         self.sent = 0
         self.finished = False
         self._pending: list[bytes] = []
+        self._pending_bytes = 0
         self._timers = timers
         self._timer: Timer | None = None
         self._capacity = Stage.capacity
@@ -113,15 +115,15 @@ class Pipe:
     def connect(self, sink: asyncio.Transport) -> None:
         """The sink is there: what waited for it goes out."""
         self.sink = sink
-        pending, self._pending = self._pending, []
+        pending, self._pending, self._pending_bytes = self._pending, [], 0
         for data in pending:
             sink.write(data)
-        self._gate()
+        self._settle()
 
     def sink_full(self, full: bool) -> None:
         """The sink's buffer is above its mark, or below it again."""
         self._sink_full = full
-        self._gate()
+        self._settle()
 
     # What the proxy changes; nothing here waits.
 
@@ -164,29 +166,33 @@ class Pipe:
 
     def _run(self, index: int, items: list[Item], now_ns: int) -> None:
         """Push items through the stages from `index` on, then out."""
-        seats = self.seats
-        while items and index < len(seats):
-            items = self._through(seats[index], items, now_ns)
-            index += 1
+        for seat in self.seats[index:] if index else self.seats:
+            if not items:
+                break
+            items = self._through(seat, items, now_ns)
         for item in items:
-            if isinstance(item, bytes):
-                self._write(item)
+            if item.__class__ is bytes:
+                self._write(item)  # one class check a chunk, in the hottest place there is
             else:
-                self.ended(self, item, self._cause)
+                self.ended(self, cast("End", item), self._cause)
+                if self.finished:
+                    return
         if not self.finished:
             self._settle()
 
     def _through(self, seat: Seat, items: list[Item], now_ns: int) -> list[Item]:
         stage = seat.stage
-        passed: list[Item] = []
-        for item in items:
-            if isinstance(item, bytes):
-                passed += stage.data(item, now_ns)
-            elif item is End.RESET:
-                passed.append(item)
-            else:
-                passed += stage.end(item, now_ns)
-        self._after(seat, passed)
+        if len(items) == 1 and items[0].__class__ is bytes:
+            passed = stage.data(items[0], now_ns)
+        else:
+            passed = []
+            for item in items:
+                if isinstance(item, bytes):
+                    passed += stage.data(item, now_ns)
+                else:
+                    passed += [item] if item is End.RESET else stage.end(item, now_ns)
+        if stage.acted or (passed and passed[-1].__class__ is End):
+            self._after(seat, passed)
         return passed
 
     def _after(self, seat: Seat, passed: list[Item]) -> None:
@@ -202,7 +208,8 @@ class Pipe:
         self.sent += len(data)
         if self.sink is None:
             self._pending.append(data)
-            self._gate()
+            self._pending_bytes += len(data)
+            self._settle()
         else:
             self.sink.write(data)
         if self.passed is not None:
@@ -225,25 +232,30 @@ class Pipe:
 
     def _settle(self) -> None:
         """Arm the timer for the earliest wish, and pause or resume the source."""
-        wake_ns = min((seat.stage.wake_ns for seat in self.seats if seat.stage.wake_ns is not None), default=None)
+        wake_ns = None
+        held = self._pending_bytes
+        for seat in self.seats:
+            stage = seat.stage
+            held += stage.held
+            due_ns = stage.wake_ns
+            if due_ns is not None and (wake_ns is None or due_ns < wake_ns):
+                wake_ns = due_ns
         if wake_ns is not None and (self._timer is None or wake_ns < self._timer.when_ns):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._timers.at(wake_ns, self._wake)
-        self._gate()
+        pause = self._sink_full or held > self._capacity
+        if pause != self.paused:
+            self._pause(pause)
 
     def _resized(self) -> None:
         self._capacity = max((seat.stage.capacity for seat in self.seats), default=Stage.capacity)
 
-    def _gate(self) -> None:
-        pause = self._sink_full or self._waiting() > self._capacity
-        if pause != self.paused and self.source is not None and not self._fin_seen:
+    def _pause(self, pause: bool) -> None:
+        # After its end a source must not be resumed: its transport would report the end again and again.
+        if self.source is not None and not self._fin_seen:
             self.paused = pause
             if pause:
                 self.source.pause_reading()
             else:
                 self.source.resume_reading()
-
-    def _waiting(self) -> int:
-        held = self.held if self.seats else 0
-        return held + (sum(map(len, self._pending)) if self._pending else 0)
