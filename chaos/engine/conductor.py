@@ -22,10 +22,9 @@ import anyio
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
 from chaos.engine.healing import heal
 from chaos.engine.interrupts import Interrupts, watch_interrupts
-from chaos.engine.lease_keeper import keep_renewing
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
-from chaos.engine.rig import HARD_END_SLACK_MS, LEASE_TTL_MS, Rig, bring_up
+from chaos.engine.rig import HARD_END_SLACK_MS, Rig, bring_up
 from chaos.engine.steady import SteadyState
 from chaos.engine.timeline import LEAD_NS, arm_all, watch_refusals
 from chaos.errors import ChaosError, HealError, NotReadyError
@@ -97,7 +96,6 @@ class _Conductor:
                 beside.start_soon(self._recorder.follow_driver, self._rig.driver.messages())
                 beside.start_soon(self._recorder.show_progress)
                 beside.start_soon(sample_clocks, self._recorder.emit)
-                beside.start_soon(keep_renewing, self._rig.control, LEASE_TTL_MS, self._recorder.emit)
                 try:
                     await self._body()
                 finally:

@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 
 from chaos.engine.clock import now_ns
+from chaos.engine.lease_keeper import keep_renewing
 from chaos.engine.leases import StoredLease, keep_lease
 from chaos.engine.redaction import Redaction
 from chaos.errors import NotReadyError
@@ -67,6 +68,7 @@ async def bring_up(plan: Plan, *, run_id: str, logs: Path, redaction: Redaction,
             async with anyio.create_task_group() as group:
                 group.start_soon(_tell_exits, children, emit)
                 async with _open_links(plan, children, run_id, logs) as control:
+                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, emit)
                     listeners = await _create_links(control, plan, system.reserve(), emit)
                     await system.start({name: _address(text) for name, text in listeners.items()})
                     async with _open_driver(plan, children, system, listeners, run_id, logs) as driver:

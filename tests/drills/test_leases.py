@@ -59,9 +59,7 @@ def ask(url: str) -> Any:
 
 def test_a_killed_clients_fault_goes_with_its_lease(proxy_url: str) -> None:
     """While the client renews, the toxic is there beyond the TTL; after its SIGKILL the lease and the toxic go by themselves."""
-    client = subprocess.Popen(
-        [sys.executable, "-c", CLIENT, proxy_url, str(TTL_MS)], stdout=subprocess.PIPE, text=True
-    )
+    client = subprocess.Popen([sys.executable, "-c", CLIENT, proxy_url, str(TTL_MS)], stdout=subprocess.PIPE, text=True)
     assert client.stdout is not None
     try:
         assert client.stdout.readline() == "armed\n"

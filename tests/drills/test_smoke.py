@@ -24,7 +24,10 @@ def test_smoke_holds_and_can_be_judged_again(tmp_path: Path) -> None:
     for name in ("verdict.json", "junit.xml", "summary.md"):
         (result.folder / name).unlink()
     again = subprocess.run(
-        [sys.executable, "-m", "chaos", "report", str(result.folder), "--json"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "chaos", "report", str(result.folder), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["cells"] == result.verdict["cells"]
