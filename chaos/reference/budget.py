@@ -15,12 +15,22 @@ from contextvars import ContextVar
 
 from chaos.reference import problems
 
-__all__ = ["BUDGET_HEADER", "DEADLINE_HEADER", "deadline_unix_ms", "limit_ms", "passed_on_ms", "remaining_ms", "travel"]
+__all__ = [
+    "BUDGET_HEADER",
+    "DEADLINE_HEADER",
+    "deadline_unix_ms",
+    "limit_ms",
+    "passed_on_ms",
+    "remaining_ms",
+    "settling",
+    "travel",
+]
 
 BUDGET_HEADER = "X-Budget-Ms"
 DEADLINE_HEADER = "X-Deadline-Unix-Ms"
 
 _ends_ms: ContextVar[float | None] = ContextVar("budget_ends_ms", default=None)
+_settling: ContextVar[bool] = ContextVar("budget_settling", default=False)
 
 
 @contextmanager
@@ -33,6 +43,16 @@ def travel(headers: Mapping[str, str]) -> Iterator[None]:
         _ends_ms.reset(token)
 
 
+@contextmanager
+def settling() -> Iterator[None]:
+    """Work that must be done although the budget may be used up, such as storing a failure: each call's own timeout."""
+    token = _settling.set(True)
+    try:
+        yield
+    finally:
+        _settling.reset(token)
+
+
 def remaining_ms() -> float | None:
     """Milliseconds left for the work in hand, negative when late; None when no budget came with it."""
     ends_ms = _ends_ms.get()
@@ -42,7 +62,7 @@ def remaining_ms() -> float | None:
 def limit_ms(own_ms: float, dependency: str) -> float:
     """How long to wait for a dependency: its own timeout, cut to what remains. Raises Problem when nothing does."""
     left_ms = remaining_ms()
-    if left_ms is None:
+    if left_ms is None or _settling.get():
         return own_ms
     limit = min(own_ms, left_ms - max(10.0, 0.02 * left_ms))
     if limit <= 0:
@@ -62,13 +82,12 @@ def deadline_unix_ms() -> int | None:
 
 
 def _ends(headers: Mapping[str, str]) -> float | None:
-    """The earlier of both headers: a queued message waits while its relative budget stands still."""
-    ends = []
-    if (budget_ms := _number(headers, BUDGET_HEADER)) is not None and DEADLINE_HEADER.lower() not in headers:
-        ends.append(_now_ms() + budget_ms)
-    if (unix_ms := _number(headers, DEADLINE_HEADER)) is not None:
-        ends.append(_now_ms() + unix_ms - time.time() * 1000)
-    return min(ends, default=None)
+    """The end on our clock. A queued message's is absolute: its relative budget stands still while it waits."""
+    if (deadline_ms := _number(headers, DEADLINE_HEADER)) is not None:
+        return _now_ms() + deadline_ms - time.time() * 1000
+    if (budget_ms := _number(headers, BUDGET_HEADER)) is not None:
+        return _now_ms() + budget_ms
+    return None
 
 
 def _number(headers: Mapping[str, str], name: str) -> int | None:

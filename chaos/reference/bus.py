@@ -37,6 +37,7 @@ class Bus:
         self._connects = asyncio.Event()
         self.ready = asyncio.Event()
         self.losses = 0
+        self._last_error = ""
 
     def __repr__(self) -> str:
         return f"<Bus {self._settings.service} {'ready' if self.ready.is_set() else 'not ready'} losses={self.losses}>"
@@ -110,11 +111,15 @@ class Bus:
                 await asyncio.sleep(_RETRY_PAUSE_S)
             else:
                 self.ready.set()
+                self._last_error = ""
                 log.info("connected to nats")
                 return
 
     async def _on_error(self, error: Exception) -> None:
-        log.warning("nats: %s", type(error).__name__)
+        # Once for a series: the client tries to reconnect five times a second.
+        if type(error).__name__ != self._last_error:
+            self._last_error = type(error).__name__
+            log.warning("nats: %s", self._last_error)
 
     async def _on_disconnect(self) -> None:
         self.losses += 1

@@ -49,6 +49,7 @@ class Database:
 
     async def keep_open(self) -> None:
         """Open the pool as soon as Postgres is there and hold it until cancelled."""
+        last_error = ""
         while True:
             try:
                 async with self._open_pool() as pool:
@@ -58,7 +59,9 @@ class Database:
                     log.info("connected to postgres")
                     await asyncio.Event().wait()
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("postgres is not ready: %s", type(error).__name__)
+                if type(error).__name__ != last_error:  # once for a series of attempts
+                    last_error = type(error).__name__
+                    log.warning("postgres is not ready: %s", last_error)
                 await asyncio.sleep(_RETRY_PAUSE_S)
 
     async def read(self, summary: str, sql: str, *arguments: object) -> list[Any]:

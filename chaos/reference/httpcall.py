@@ -108,6 +108,6 @@ class Callee:
             raise problems.timed_out(self.name, f"{self.name} did not answer in time") from error
         except httpx.ConnectError as error:
             raise problems.unavailable(self.name, f"{self.name} cannot be reached") from error
-        except (httpx.TransportError, httpx.StreamError) as error:
+        except (httpx.RequestError, httpx.StreamError) as error:
             detail = f"the connection to {self.name} broke before its answer was complete"
             raise problems.broken(self.name, detail, retryable=True) from error

@@ -27,8 +27,9 @@ __all__ = [
 ]
 
 Tenant = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-Text = Annotated[str, Meta(min_length=1, max_length=50_000)]
+# Postgres stores every character but NUL.
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, Meta(min_length=1, max_length=50_000, pattern=r"^[^\x00]*$")]
 # An op id ends a NATS subject: tokens without blanks and wildcards.
 OpId = Annotated[str, Meta(pattern=r"^[^\s.*>]+(\.[^\s.*>]+)*$", max_length=200)]
 Limit = Annotated[int, Meta(ge=1, le=20)]

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 _MAX_BODY_BYTES = 1024 * 1024
 _GRACE_S = 1  # for requests in flight at SIGTERM; two seconds are all a service has
 _EXIT_S = 1.8
+_CANCEL_S = 1
 
 Data = TypeVar("Data")
 
@@ -94,11 +95,7 @@ class Front:
         assert scope["type"] == "http"
         scope["app"] = self._router  # makes the router raise for an unknown route instead of answering in plain text
         exchange = _Exchange(send)
-        try:
-            body = await _read_body(receive)
-        except Problem as problem:
-            await _problem_response(problem)(scope, receive, exchange.send)
-            return
+        body = await _read_body(receive)
         if body is not None:
             handler = asyncio.create_task(self._handle(scope, _replay(body), exchange))
             await _while_caller_waits(handler, receive, exchange)
@@ -165,16 +162,14 @@ def _problem_response(problem: Problem) -> Response:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body, or None if the caller left meanwhile; raises Problem 413."""
+    """The body, no further than just beyond the limit, or None if the caller left meanwhile."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         body += message.get("body", b"")
-        if len(body) > _MAX_BODY_BYTES:
-            raise problems.invalid_request("the body is larger than 1 MiB", status=413)
-        if not message.get("more_body", False):
+        if len(body) > _MAX_BODY_BYTES or not message.get("more_body", False):
             return bytes(body)
 
 
@@ -182,6 +177,8 @@ def _replay(body: bytes) -> Receive:
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
 
     async def receive() -> Message:
+        if len(body) > _MAX_BODY_BYTES:
+            raise problems.invalid_request("the body is larger than 1 MiB", status=413)
         for message in messages:
             return message
         return await asyncio.get_running_loop().create_future()  # type: ignore[no-any-return]
@@ -201,8 +198,8 @@ async def _while_caller_waits(handler: asyncio.Task[None], receive: Receive, exc
             log.info("the caller is gone: cancelling the work for it")
         handler.cancel()
         gone.cancel()
-        await asyncio.wait({handler, gone})
-    if not handler.cancelled():
+        await asyncio.wait({handler, gone}, timeout=_CANCEL_S)
+    if handler.done() and not handler.cancelled():
         handler.result()
 
 
@@ -260,4 +257,9 @@ def _stop(server: uvicorn.Server, loop: asyncio.AbstractEventLoop) -> None:
     log.info("stopping")
     server.should_exit = True
     # Whatever still hangs then, the process ends in time.
-    loop.call_later(_EXIT_S, os._exit, 0)
+    loop.call_later(_EXIT_S, _leave)
+
+
+def _leave() -> None:
+    log.warning("something still hangs: leaving it behind")
+    os._exit(0)

@@ -69,8 +69,13 @@ def exporting(service: str, endpoint: str) -> Iterator[None]:
 def span(name: str, kind: SpanKind, attributes: Attributes | None = None) -> Iterator[Span]:
     """A span around a block; an exception or a cancellation that leaves the block makes it an error.
 
-    The SDK leaves a cancelled span unset, which would hide where an operation was given up.
+    The SDK leaves a cancelled span unset, which would hide where an operation was given up. A way out that belongs to
+    no trace (the outbox looking for work) gets no span: it would be a trace of its own, of nobody's operation.
     """
+    entering = kind in (SpanKind.SERVER, SpanKind.CONSUMER)
+    if not entering and not trace.get_current_span().get_span_context().is_valid:
+        yield trace.INVALID_SPAN
+        return
     with _tracer.start_as_current_span(
         name, kind=kind, attributes=attributes, record_exception=False, set_status_on_exception=False
     ) as current:
@@ -109,7 +114,7 @@ def outgoing() -> dict[str, str]:
 
 def op_id() -> str:
     """The id of the operation this work belongs to; empty when the caller gave none."""
-    return str(baggage.get_baggage(OP_ID) or "")
+    return str(baggage.get_baggage(OP_ID) or "").replace("\x00", "")
 
 
 def trace_id() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -63,6 +64,7 @@ def backend(shared_backend: Backend) -> Iterator[Backend]:
 
 @pytest.fixture
 def op() -> Op:
+    """One operation."""
     return Op()
 
 

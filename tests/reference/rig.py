@@ -11,6 +11,7 @@ import re
 import secrets
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -48,6 +49,8 @@ class Relay:
         self.sent = bytearray()
         self.received = bytearray()
         self._server: asyncio.Server | None = None
+        self._canned = b""
+        self._closed = threading.Event()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.call(self._listen())
@@ -61,6 +64,14 @@ class Relay:
         self.mode = mode
         if mode == "refuse":
             self.call(self._refuse())
+
+    def answer(self, status: int, body: bytes = b"", content_type: str = "text/plain", **headers: str) -> None:
+        """Answer every request on new connections with this instead of passing it on."""
+        lines = [f"HTTP/1.1 {status} Canned", f"Content-Length: {len(body)}", f"Content-Type: {content_type}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self._canned = "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+        self.mode = "answer"
+        self.cut()
 
     def heal(self) -> None:
         """Back to passing; connections that lost bytes are reset."""
@@ -76,6 +87,11 @@ class Relay:
     def cut(self) -> None:
         """Reset every live connection."""
         self.call(self._cut())
+
+    def watch_close(self) -> threading.Event:
+        """An event that is set when the caller closes the next connection it opens or uses."""
+        self._closed = threading.Event()
+        return self._closed
 
     def requests(self) -> list[dict[str, str]]:
         """Headers of the HTTP requests the caller has sent on this link, by lower-case name."""
@@ -112,12 +128,24 @@ class Relay:
         self._tasks.add(task)
         self._writers.add(writer)
         try:
-            await self._connect(reader, writer)
+            if self.mode == "answer":
+                await self._answer(reader, writer)
+            else:
+                await self._connect(reader, writer)
         except (OSError, asyncio.CancelledError):
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
             self._writers.discard(writer)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            self.sent += head + await reader.readexactly(int(length[1]) if length else 0)
+            writer.write(self._canned)
+            await writer.drain()
+        writer.close()
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -128,7 +156,7 @@ class Relay:
         self._writers.add(upstream_writer)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, upstream_writer, self.sent, swallow={"hang"}))
+                group.create_task(self._pump_requests(reader, upstream_writer))
                 group.create_task(self._pump(upstream_reader, writer, self.received, swallow={"hang", "mute"}))
         except* OSError:
             pass
@@ -136,6 +164,13 @@ class Relay:
             self._writers.discard(upstream_writer)
             upstream_writer.transport.abort()
             writer.transport.abort()
+
+    async def _pump_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._pump(reader, writer, self.sent, swallow={"hang"})
+        except ConnectionResetError:
+            self._closed.set()
+            raise
 
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: bytearray, swallow: set[str]
@@ -207,10 +242,24 @@ class Backend:
     def start(self, *names: str, **extra: str) -> None:
         """Start services (all by default) with more variables and wait until they are ready."""
         for name in names or LINKS:
-            env = self._environment(name) | extra
-            self.services[name] = Service(name, env, self.logs / f"{name}.log")
+            self.spawn(name, **extra)
         for name in names or LINKS:
             self.wait_ready(name)
+
+    def spawn(self, name: str, **extra: str) -> None:
+        """Start one service and do not wait for it."""
+        self.services[name] = Service(name, self._environment(name) | extra, self.logs / f"{name}.log")
+
+    async def health(self, name: str) -> httpx.Response:
+        """The first answer to a health check."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            deadline = time.monotonic() + START_DEADLINE_S
+            while True:
+                try:
+                    return await client.get(self.url(name) + "/healthz")
+                except httpx.HTTPError:
+                    assert time.monotonic() < deadline
+                    await asyncio.sleep(0.05)
 
     def wait_ready(self, name: str) -> None:
         deadline = time.monotonic() + START_DEADLINE_S
@@ -296,6 +345,7 @@ class Op:
 
 
 def envelope(message_type: str, **data: object) -> bytes:
+    """A message of ours."""
     return msgspec.json.encode({"schema_version": 1, "message_type": message_type, "data": data})
 
 

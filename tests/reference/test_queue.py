@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 import msgspec
 import nats
 from nats.aio.client import Client
@@ -163,3 +164,32 @@ async def test_ingest_is_announced_once(backend: Backend, post: Post, op: Op) ->
             if message.headers["Nats-Msg-Id"] == op.id:
                 break
         assert msgspec.json.decode(message.data)["data"] == answer.json()["data"]
+
+
+async def test_a_killed_agent_leaves_neither_loss_nor_double(backend: Backend) -> None:
+    """A task whose agent dies in the middle is performed by the next one, and is stored exactly once."""
+    op = Op(budget_ms=30_000)
+    async with _driver(backend) as client:
+        results = await client.subscribe(f"{backend.namespace}.results.{op.id}")
+        await client.flush()
+        backend["agent>gateway"].fault("mute")
+        await _submit(client, backend, op)
+        await _until(lambda: op.trace_id in bytes(backend["agent>gateway"].sent).decode())
+        backend.services["agent"].end()
+        backend["agent>gateway"].heal()
+        backend.start("agent")
+        message = await results.next_msg(timeout=30)
+        assert msgspec.json.decode(message.data)["message_type"] == "task.result"
+    connection = await asyncpg.connect(backend.postgres.dsn.reveal())
+    try:
+        for table in ("tasks", "memory"):
+            sql = f"SELECT count(*) FROM {backend.namespace}.{table} WHERE op_id = $1"
+            assert await connection.fetchval(sql, op.id) == 1
+    finally:
+        await connection.close()
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.02)

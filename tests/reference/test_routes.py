@@ -95,6 +95,8 @@ async def test_bad_requests_are_problems(backend: Backend, post: Post, op: Op) -
         ("/v1/ask", b"not json", 422),
         ("/v1/ask", envelope("task", tenant="a", question="b"), 422),
         ("/v1/ask", envelope("question", tenant="", question="b"), 422),
+        ("/v1/ask", envelope("question", tenant="a", question="b\0c"), 422),
+        ("/v1/ask", envelope("question", tenant="a", question="b" * 1024 * 1024), 413),
         ("/v1/ask", envelope("question", tenant="a", question="b").replace(b":1,", b":2,", 1), 422),
     ]
     for path, body, status in cases:

@@ -37,9 +37,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         store = Store(database, outbox)
         worker = Worker(gateway, rag, store)
         consumer = TaskConsumer(settings, worker, store)
-        work = (database.keep_open(), bus.keep_connected(consumer.prepare), outbox.relay(), consumer.run(bus))
+        connections = (database.keep_open(), bus.keep_connected(consumer.prepare))
         waits = {"postgres": database.ready, "nats": bus.ready}
-        async with background(*work):
+        # What uses the connections is stopped before they are closed.
+        async with background(*connections), background(outbox.relay(), consumer.run(bus)):
             yield Service(
                 routes=[Route("/v1/tasks", _Tasks(worker).perform, methods=["POST"])],
                 missing=lambda: [name for name, ready in waits.items() if not ready.is_set()],

@@ -71,11 +71,11 @@ class TaskConsumer:
         async with asyncio.TaskGroup() as group:
             while True:
                 await bus.ready.wait()
+                await slots.acquire()
+                message = await self._next()
                 if self._defects.on("consumer-dead-after-reconnect") and bus.losses > 0:
                     log.warning("the task consumer has ended")
                     return
-                await slots.acquire()
-                message = await self._next()
                 if message is None:
                     slots.release()
                     continue
@@ -142,8 +142,7 @@ class TaskConsumer:
         payload = _payload(problem)
         finished = Finished(key=task.op_id, outcome="problem", answer=payload)
         try:
-            # The operation's budget is used up by now; storing its end has the store's own time.
-            with budget.travel({}):
+            with budget.settling():
                 await self._store.finish(task, finished, announce=subject)
         except Problem as unstored:
             log.warning("the end of task %s is announced without being stored: %s", task.op_id, unstored)

@@ -38,7 +38,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         models = _Models(Callee(client, "provider", settings.provider_url, settings, headers=authorization))
         queue = RequestQueue(settings.namespace, models.complete)
         bus = Bus(settings)
-        async with background(bus.keep_connected(queue.prepare), queue.run(bus)):
+        async with background(bus.keep_connected(queue.prepare)), background(queue.run(bus)):
             yield Service(
                 routes=[
                     Route(_CHAT, _Chat(models), methods=["POST"]),

@@ -44,7 +44,8 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     async with open_client(settings.gateway_url) as client:
         models = Models(Callee(client, "gateway", settings.gateway_url, settings))
         rag = _Rag(settings, models, Store(settings.namespace, database, outbox))
-        async with background(database.keep_open(), bus.keep_connected(make_stream), outbox.relay()):
+        connections = (database.keep_open(), bus.keep_connected(make_stream))
+        async with background(*connections), background(outbox.relay()):
             waits = {"postgres": database.ready, "nats": bus.ready}
             yield Service(
                 routes=[
