@@ -143,20 +143,24 @@ class Http1Framer:
             return len(data)
         if self._request_faults:
             faults, self._request_faults = _joined(self._request_faults, faults), ()
-        self._begin_exchange(head, end - pos, t_ns, faults)
+        exchange = self._begin_exchange(head, end - pos, t_ns, faults)
+        length = head.length
+        if length is not None and end + length <= len(data):  # all of it is here, as nearly always
+            if length:
+                exchange.see_request(data, end, end + length)
+            self._request_over(exchange)
+            return end + length
+        self._sending = exchange
+        self._request_body = ChunkedBody() if length is None else LengthBody(length)
+        self._request_state = _BODY
         return end
 
-    def _begin_exchange(self, head: RequestHead, head_bytes: int, t_ns: int, faults: Faults) -> None:
+    def _begin_exchange(self, head: RequestHead, head_bytes: int, t_ns: int, faults: Faults) -> Exchange:
         self._number += 1
         exchange = Exchange(head, self._number, faults)
         self._exchanges.append(exchange)
         self._emit(exchange.request_record(t_ns, self._link, self._connection, head_bytes))
-        if head.length == 0:
-            self._request_over(exchange)
-            return
-        self._sending = exchange
-        self._request_body = ChunkedBody() if head.length is None else LengthBody(head.length)
-        self._request_state = _BODY
+        return exchange
 
     def _pass_request_body(self, data: bytes, pos: int, t_ns: int, faults: Faults) -> int:
         body, exchange = self._request_body, self._sending
@@ -174,8 +178,10 @@ class Http1Framer:
 
     def _request_over(self, exchange: Exchange) -> None:
         exchange.request_complete = True
+        self._request_state = _HEAD
         # A tunnel refused before its request was over is no exchange of ours any more.
-        self._request_state = _WAIT if exchange.head.tunnel and exchange in self._exchanges else _HEAD
+        if exchange.head.tunnel and exchange in self._exchanges:
+            self._request_state = _WAIT
 
     def _keep_waiting(self, data: bytes, t_ns: int, faults: Faults) -> None:
         if len(data) > MAX_HEAD:
@@ -293,6 +299,7 @@ class Http1Framer:
 
 
 _H = ord("H")
+_LINE_ENDS = (b"\r", b"\n")
 
 
 def _reply_body(head: ReplyHead, exchange: Exchange) -> Body:
@@ -306,7 +313,7 @@ def _reply_body(head: ReplyHead, exchange: Exchange) -> Body:
 
 def _skip_empty_lines(data: bytes, pos: int) -> int:
     """RFC 9112, 2.2: empty lines before a message are to be ignored."""
-    while pos < len(data) and data[pos] in b"\r\n":
+    while data[pos : pos + 1] in _LINE_ENDS:
         pos += 1
     return pos
 

@@ -21,24 +21,69 @@ MAX_HEAD = 65_536
 """Bytes of a head, or of a chunk-size line, after which a stream counts as one that cannot be framed."""
 
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([^ \r\n\x00]+) HTTP/1\.[0-9]\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: [^\r\n\x00]*)?\r?\n")
-_FIELD_LINES = re.compile(rb"(?:" + _TOKEN + rb"[ \t]*:[^\r\n\x00]*\r?\n(?:[ \t]+[^\r\n\x00]*\r?\n)*)*\r?\n")
-_REQUEST_FIELDS = re.compile(
-    rb"\n(content-length|transfer-encoding|upgrade|expect|traceparent|baggage|x-budget-ms|idempotency-key)[ \t]*:[ \t]*"
-    rb"([^\r\n]*)",
-    re.IGNORECASE,
-)
-_REPLY_FIELDS = re.compile(
-    rb"\n(content-length|transfer-encoding|content-type|content-encoding|retry-after|date)[ \t]*:[ \t]*([^\r\n]*)",
-    re.IGNORECASE,
-)
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([^ \r\n\x00]+) HTTP/1\.[0-9]\r?")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-5][0-9][0-9])(?: [^\r\n\x00]*)?\r?")
+_FIELD_LINE = re.compile(rb"(" + _TOKEN + rb")[ \t]*:([^\r\n\x00]*)\r?")
+_FOLDED_LINE = re.compile(rb"[ \t][^\r\n\x00]*\r?")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _OP_ID = re.compile(rb"(?:^|,)[ \t]*op\.id[ \t]*=[ \t]*([^,;\t ]*)")
 _IMF_DATE = re.compile(rb"[A-Za-z]{3}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _TOKEN_BYTES = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _MAX_LENGTH_DIGITS = 18
+
+# Lines are looked up whole: the same few come with nearly every message (a hit costs a tenth of reading the line). Fields whose
+# value differs from message to message are not kept.
+_CACHE_LIMIT = 2048
+_CACHED_LINE_BYTES = 512
+_FIELDS = {
+    name: name.decode()
+    for name in (
+        b"content-length",
+        b"transfer-encoding",
+        b"upgrade",
+        b"traceparent",
+        b"baggage",
+        b"x-budget-ms",
+        b"idempotency-key",
+        b"content-type",
+        b"content-encoding",
+        b"retry-after",
+        b"date",
+    )
+}
+_EACH_TIME = frozenset(("traceparent", "baggage", "x-budget-ms", "idempotency-key"))
+_Field = tuple[str, bytes]
+_NO_FIELD: _Field = ("", b"")
+_lines: dict[bytes, _Field] = {}
+_requests: dict[bytes, tuple[str, bool, bool]] = {}
+
+
+def _request_line(line: bytes) -> tuple[str, bool, bool] | None:
+    """Signature of a request line, and whether it is HEAD or CONNECT; None if it is no request line."""
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        return None
+    start = (http_signature(match[1], match[2]), match[1] == b"HEAD", match[1] == b"CONNECT")
+    if len(line) <= _CACHED_LINE_BYTES:
+        if len(_requests) >= _CACHE_LIMIT:
+            _requests.clear()
+        _requests[line] = start
+    return start
+
+
+def _field(line: bytes) -> _Field | None:
+    """Name and value of a line if they matter here, `_NO_FIELD` if not, None if that is no line of a head."""
+    match = _FIELD_LINE.fullmatch(line)
+    if match is None:
+        return _NO_FIELD if line in (b"", b"\r") or _FOLDED_LINE.fullmatch(line) else None
+    name = _FIELDS.get(match[1].lower(), "")
+    field = (name, match[2].strip(b" \t")) if name else _NO_FIELD
+    if name not in _EACH_TIME and len(line) <= _CACHED_LINE_BYTES:
+        if len(_lines) >= _CACHE_LIMIT:
+            _lines.clear()
+        _lines[line] = field
+    return field
 
 
 class RequestHead:
@@ -58,10 +103,10 @@ class RequestHead:
         "tunnel",
     )
 
-    def __init__(self, method: bytes, target: bytes) -> None:
-        self.signature = http_signature(method, target)
-        self.is_head = method == b"HEAD"
-        self.is_connect = self.tunnel = method == b"CONNECT"
+    def __init__(self, signature: str, *, is_head: bool = False, is_connect: bool = False) -> None:
+        self.signature = signature
+        self.is_head = is_head
+        self.is_connect = self.tunnel = is_connect
         self.length: int | None = 0
         self.trace_id = self.parent_id = self.op_id = self.idempotency_key = ""
         self.sampled: bool | None = None
@@ -96,25 +141,32 @@ def head_end(data: bytes, pos: int) -> int:
 
 def parse_request_head(data: bytes, pos: int, end: int) -> RequestHead | None:
     """The request whose head is `data[pos:end]`, or None if that is no HTTP/1.x, or one that cannot be framed for sure."""
-    line = _REQUEST_LINE.match(data, pos, end)
-    if line is None or _FIELD_LINES.fullmatch(data, line.end(), end) is None:
+    first, *lines = data[pos:end].split(b"\n")
+    start = _requests.get(first) or _request_line(first)
+    if start is None:
         return None
-    head = RequestHead(line[1], line[2])
+    head = RequestHead(start[0], is_head=start[1], is_connect=start[2])
     length: bytes | None = None
-    for raw_name, value in _REQUEST_FIELDS.findall(data, line.end() - 1, end):
-        name = raw_name.lower()
-        if name == b"content-length":
-            if length is not None and length != value.rstrip():
+    known = _lines.get
+    for line in lines:
+        field = known(line) or _field(line)
+        if field is _NO_FIELD:
+            continue
+        if field is None:
+            return None
+        name, value = field
+        if name == "content-length":
+            if length is not None and length != value:
                 return None
-            length = value.rstrip()
-        elif name == b"transfer-encoding":
+            length = value
+        elif name == "transfer-encoding":
             if not _ends_chunked(value):
                 return None  # RFC 9112, 6.3: the length of such a request cannot be told
             head.length = None
-        elif name == b"upgrade":
+        elif name == "upgrade":
             head.tunnel = True
         else:
-            _take_evidence(head, name, value.rstrip())
+            _take_evidence(head, name, value)
     if length is not None and head.length is not None:
         if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
             return None
@@ -122,47 +174,54 @@ def parse_request_head(data: bytes, pos: int, end: int) -> RequestHead | None:
     return head
 
 
-def _take_evidence(head: RequestHead, name: bytes, value: bytes) -> None:
-    if name == b"traceparent":
+def _take_evidence(head: RequestHead, name: str, value: bytes) -> None:
+    if name == "traceparent":
         match = _TRACEPARENT.fullmatch(value)
         if match is not None:
             head.trace_id, head.parent_id = match[1].decode(), match[2].decode()
             head.sampled = bool(int(match[3], 16) & 1)
-    elif name == b"baggage":
+    elif name == "baggage":
         found = _OP_ID.search(value)
         if found is not None:
-            head.op_id = unquote(found[1].decode("latin-1"))[:200]
-    elif name == b"x-budget-ms":
+            text = found[1].decode("latin-1")
+            head.op_id = (unquote(text) if "%" in text else text)[:200]
+    elif name == "x-budget-ms":
         head.budget_ms = _number(value)
-    elif name == b"idempotency-key":
+    elif name == "idempotency-key":
         head.idempotency_key = value.decode("latin-1")[:200]
 
 
 def parse_reply_head(data: bytes, pos: int, end: int) -> ReplyHead | None:
     """The reply whose head is `data[pos:end]`, or None if that is no HTTP/1.x, or one that cannot be framed for sure."""
-    line = _STATUS_LINE.match(data, pos, end)
-    if line is None or _FIELD_LINES.fullmatch(data, line.end(), end) is None:
+    first, *lines = data[pos:end].split(b"\n")
+    match = _STATUS_LINE.fullmatch(first)
+    if match is None:
         return None
-    head = ReplyHead(int(line[2]))
+    head = ReplyHead(int(match[1]))
     retry_after = date = b""
     encoded = False
-    for raw_name, value in _REPLY_FIELDS.findall(data, line.end() - 1, end):
-        name = raw_name.lower()
-        if name == b"content-length":
-            text = value.rstrip()
-            if not text.isdigit() or len(text) > _MAX_LENGTH_DIGITS or head.length not in (None, int(text)):
+    known = _lines.get
+    for line in lines:
+        field = known(line) or _field(line)
+        if field is _NO_FIELD:
+            continue
+        if field is None:
+            return None
+        name, value = field
+        if name == "content-length":
+            if not value.isdigit() or len(value) > _MAX_LENGTH_DIGITS or head.length not in (None, int(value)):
                 return None
-            head.length = int(text)
-        elif name == b"transfer-encoding":
+            head.length = int(value)
+        elif name == "transfer-encoding":
             head.chunked = _ends_chunked(value)
-        elif name == b"content-type":
+        elif name == "content-type":
             head.event_stream = value[:17].lower() == b"text/event-stream"
-        elif name == b"retry-after":
-            retry_after = value.rstrip()
-        elif name == b"date":
-            date = value.rstrip()
-        else:
-            encoded = value.rstrip().lower() not in (b"", b"identity")
+        elif name == "retry-after":
+            retry_after = value
+        elif name == "date":
+            date = value
+        elif name == "content-encoding":
+            encoded = value.lower() != b"identity"
     head.event_stream = head.event_stream and not encoded  # a compressed stream does not show its marker
     if retry_after:
         head.retry_after_s = _retry_after(retry_after, date)
