@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.drills.running import run_drill
 
 from chaos.engine import DEFECTS, Defect
 from chaos.reference import defects as switchable
+from tests.drills.running import run_drill
 
 pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill"), pytest.mark.timeout(240)]
 
