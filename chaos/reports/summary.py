@@ -86,11 +86,20 @@ def _reason(first: CellVerdict | None, cells: list[CellVerdict], skipped_for: st
     if first is None:
         return skipped_for
     if first.verdict is Verdict.HOLDS and len(cells) > 1:
-        decided = sum(cell.decided for cell in cells)
-        return f"{count_of(decided, 'decision')} held" if decided else first.reason
+        return _held(cells)
     if first.findings and first.verdict is Verdict.VIOLATED:
         return _most(first.findings).cause
     return first.reason
+
+
+def _held(cells: list[CellVerdict]) -> str:
+    """Of oracles that judge operations under faults, how many; of the others, what each cell says."""
+    if any(cell.cell.fault and cell.cell.workload for cell in cells):
+        masked = sum(cell.masked for cell in cells)
+        told = f"{count_of(sum(cell.decided for cell in cells), 'decision')} held"
+        return f"{told}, {masked} faults masked" if masked else told
+    named = [(cell.cell.workload or cell.cell.fault, cell.reason) for cell in cells]
+    return "; ".join(f"{name}: {reason}" if name else reason for name, reason in named)
 
 
 def _most(findings: Sequence[Finding]) -> Finding:
