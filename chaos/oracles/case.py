@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from operator import attrgetter
 
 from chaos.model.event import LoopLagged, PhaseName
 from chaos.model.evidence import Evidence
@@ -12,6 +13,7 @@ from chaos.model.link import Link, Protocol
 from chaos.model.operation import AnswerKind, Operation
 from chaos.model.settings import Settings
 from chaos.model.wire_record import WireRecord
+from chaos.oracles.between import shields_system
 from chaos.oracles.concern import NS_PER_MS, Concern, Concerns, find_concerns, until_ns
 from chaos.oracles.proof import Proof, prove
 
@@ -40,6 +42,18 @@ class Case:
     def faults(self) -> dict[str, FaultSpec]:
         """Faults by name."""
         return {fault.name: fault for fault in self.plan.faults}
+
+    def shields(self, link: str, route: tuple[str, ...]) -> bool:
+        """True if a fault on the link sits between the driver and the system for operations of this route."""
+        known = self._shields.get((link, route))
+        if known is None:
+            known = link in self.links and shields_system(self.links[link], route, self.links)
+            self._shields[link, route] = known
+        return known
+
+    @cached_property
+    def _shields(self) -> dict[tuple[str, tuple[str, ...]], bool]:
+        return {}
 
     @cached_property
     def concerns(self) -> Concerns:
@@ -92,7 +106,11 @@ class Case:
     def lags(self) -> tuple[LoopLagged, ...]:
         """Times in which the driver's loop did not run, longer than the setting allows."""
         least_ns = self.settings.loop_lag_ms * NS_PER_MS
-        return tuple(sorted((one for one in self.evidence.lags if one.end_ns - one.start_ns > least_ns), key=_start_of))
+        return tuple(
+            sorted(
+                (one for one in self.evidence.lags if one.end_ns - one.start_ns > least_ns), key=attrgetter("start_ns")
+            )
+        )
 
     def lag_ms(self, start_ns: int, end_ns: int) -> float:
         """How long the driver's loop stood still in lags that overlap the interval, milliseconds."""
@@ -182,7 +200,8 @@ class Case:
 
     def story(self, operation: Operation) -> Sequence[WireRecord]:
         """The wire records of the operation's trace, in time."""
-        return [self.evidence.wire[i] for i in self._by_trace.get(operation.trace_id, ())] if operation.trace_id else ()
+        rows = self._by_trace.get(operation.trace_id, ()) if operation.trace_id else ()
+        return sorted((self.evidence.wire[i] for i in rows), key=attrgetter("t_ns"))
 
     @cached_property
     def _by_trace(self) -> dict[str, list[int]]:
@@ -197,7 +216,7 @@ class Case:
                 requests[key] = trace
             if trace:
                 found.setdefault(trace, []).append(index)
-        return {trace: sorted(rows, key=lambda i: self.evidence.wire[i].t_ns) for trace, rows in found.items()}
+        return found
 
     # --- Cells.
 
@@ -211,10 +230,6 @@ class Case:
 def unanswered(operation: Operation) -> bool:
     """True if neither an answer nor a completion came within the wait."""
     return operation.answer.kind in {AnswerKind.NONE, AnswerKind.ACCEPTED}
-
-
-def _start_of(lag: LoopLagged) -> int:
-    return lag.start_ns
 
 
 def _is_about(what: str, *words: str) -> bool:

@@ -10,7 +10,7 @@ import msgspec
 from chaos.model.operation import Operation
 from chaos.model.verdict import Cell, CellVerdict, Verdict
 from chaos.oracles.algebra import ASIDE, Counts, Decision, Outcome, add_up, undecided
-from chaos.oracles.between import DRIVER, shields_system
+from chaos.oracles.between import DRIVER
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
 from chaos.oracles.findings import Violation, group
@@ -114,17 +114,19 @@ def _unreachable(
     A queue waits for its consumer, so queued work may well be completed in time; only its failure proves nothing, unless there was
     time left after the fault.
     """
-    near = [one for one in concerns if one.fault == fault and _shields(case, operation, one)]
-    if operation.asynchronous and decision.outcome is Outcome.HELD:
-        return any(case.links[one.link].caller == DRIVER for one in near)
-    return bool(near)
+    for one in concerns:
+        if one.fault == fault and _shields(case, operation, one):
+            queued = operation.asynchronous and case.links[one.link].caller != DRIVER
+            if not queued or decision.outcome is not Outcome.HELD:
+                return True
+    return False
 
 
 def _shields(case: Case, operation: Operation, concern: Concern) -> bool:
-    link = case.links.get(concern.link)
-    if link is None or not shields_system(link, operation.route, case.links):
+    if not case.shields(concern.link, operation.route):
         return False
-    return not (operation.asynchronous and link.caller != DRIVER and _had_time(case, operation, concern))
+    from_driver = case.links[concern.link].caller == DRIVER
+    return from_driver or not (operation.asynchronous and _had_time(case, operation, concern))
 
 
 def _had_time(case: Case, operation: Operation, concern: Concern) -> bool:
