@@ -9,7 +9,9 @@ import hashlib
 import hmac
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -55,15 +57,25 @@ def fragments(text: str) -> list[str]:
 
 
 def embed(text: str) -> list[float]:
-    """A hashed bag of lower-case words, L2-normalised; nonces stay out of it, so that they do not rank documents."""
-    vector = [0.0] * DIMENSION
-    for word in _WORD.findall(_NONCE.sub(" ", text).lower()):
-        hashed = hashlib.sha256(word.encode()).digest()
-        vector[hashed[0] % DIMENSION] += 1.0 if hashed[1] & 1 else -1.0
-    norm = math.sqrt(sum(value * value for value in vector))
+    """A hashed bag of lower-case words, L2-normalised; nonces stay out of it, so that they do not rank documents.
+
+    Every word adds one sign to each dimension: with one bucket for a word, 64 buckets collide in any longer sentence,
+    and a text without a common word could outrank one that has them all.
+    """
+    sums = [0] * DIMENSION
+    for word, count in Counter(_WORD.findall(_NONCE.sub(" ", text).lower())).items():
+        for dimension, sign in enumerate(_signs(word)):
+            sums[dimension] += sign * count
+    norm = math.sqrt(sum(value * value for value in sums))
     if norm == 0.0:
-        return [1.0, *vector[1:]]
-    return [value / norm for value in vector]
+        return [1.0] + [0.0] * (DIMENSION - 1)
+    return [value / norm for value in sums]
+
+
+@lru_cache(maxsize=10_000)
+def _signs(word: str) -> tuple[int, ...]:
+    bits = int.from_bytes(hashlib.sha256(word.encode()).digest()[: DIMENSION // 8])
+    return tuple(1 if bits >> dimension & 1 else -1 for dimension in range(DIMENSION))
 
 
 def count_tokens(texts: Iterable[str | None]) -> int:
