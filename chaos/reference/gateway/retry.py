@@ -16,7 +16,7 @@ from chaos.reference import budget
 from chaos.reference.httpcall import Callee
 from chaos.reference.problems import Problem
 
-__all__ = ["open_with_retries"]
+__all__ = ["open_with_retries", "retry_after_ms"]
 
 log = logging.getLogger(__name__)
 
@@ -46,10 +46,10 @@ async def open_with_retries(callee: Callee, path: str, body: bytes) -> AsyncIter
 def _pause_ms(attempt: int, problem: Problem) -> float:
     """Exponential with jitter, never shorter than Retry-After asks for."""
     pause_ms = _FIRST_PAUSE_MS * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)
-    return max(pause_ms, _retry_after_ms(problem.retry_after))
+    return max(pause_ms, retry_after_ms(problem.retry_after))
 
 
-def _retry_after_ms(text: str | None) -> float:
+def retry_after_ms(text: str | None) -> float:
     """Seconds or an HTTP date (RFC 9110, 10.2.3); what is neither asks for nothing."""
     if text is None:
         return 0.0

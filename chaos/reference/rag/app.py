@@ -24,7 +24,7 @@ from chaos.reference.rag.store import TABLES, Store
 from chaos.reference.serving import Service, background, idempotency_key, read, reply
 from chaos.reference.settings import Settings
 
-__all__ = ["open_service"]
+__all__ = ["open_service", "split_text"]
 
 _CHUNK_WORDS = 120
 _SOURCES = 3
@@ -70,7 +70,7 @@ class _Rag:
         request_hash = hashlib.sha256(msgspec.json.encode(document)).digest()
         answer = await self._store.earlier_answer(key, request_hash)
         if answer is None:
-            chunks = _chunks(document.text)
+            chunks = split_text(document.text)
             vectors = await self._models.embed(chunks)
             answer = await self._store.add(key, request_hash, document, chunks, vectors)
         if answer is None:  # the same key was stored between our look and our write
@@ -116,7 +116,7 @@ class _Rag:
         return await self._store.search(tenant, vector, limit)
 
 
-def _chunks(text: str) -> list[str]:
+def split_text(text: str) -> list[str]:
     """The text in pieces of so many words; a blank text is one empty piece."""
     words = text.split()
     return [" ".join(words[start : start + _CHUNK_WORDS]) for start in range(0, len(words), _CHUNK_WORDS)] or [""]

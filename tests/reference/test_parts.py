@@ -1,0 +1,153 @@
+"""The small parts: budgets, envelopes, problems, Retry-After, streams, settings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from email.utils import formatdate
+
+import httpx
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaos.reference import budget, envelope, problems
+from chaos.reference.gateway import retry
+from chaos.reference.messages import Question
+from chaos.reference.openai import STREAM_DONE
+from chaos.reference.problems import Problem
+from chaos.reference.rag.app import split_text
+from chaos.reference.sse import completion_events
+
+
+@given(st.integers(31, 600_000), st.integers(1, 600_000))
+def test_budgets_shrink(budget_ms: int, own_ms: int) -> None:
+    """A hop waits less than it was given, never longer than its own timeout, and tells its callee still less."""
+    with budget.travel({"x-budget-ms": str(budget_ms)}):
+        limit = budget.limit_ms(own_ms, "somebody")
+    assert limit <= own_ms
+    assert limit < budget_ms
+    assert 0 <= budget.passed_on_ms(limit) < limit
+
+
+def test_no_budget_means_own_timeouts() -> None:
+    """Without the header every call has its own timeout; settling work has it even when the budget is used up."""
+    assert budget.remaining_ms() is None
+    assert budget.deadline_unix_ms() is None
+    assert budget.limit_ms(700, "somebody") == 700
+    with budget.travel({"x-budget-ms": "0"}):
+        with pytest.raises(Problem, match="deadline_exceeded"):
+            budget.limit_ms(700, "somebody")
+        with budget.settling():
+            assert budget.limit_ms(700, "somebody") == 700
+    assert budget.remaining_ms() is None
+
+
+def test_queued_messages_go_by_their_deadline() -> None:
+    """The absolute deadline counts for a message that has waited, whatever its relative budget still says."""
+    past = str(int(time.time() * 1000) - 5000)
+    with budget.travel({"x-budget-ms": "9999", "x-deadline-unix-ms": past}):
+        left_ms = budget.remaining_ms()
+        assert left_ms is not None
+        assert left_ms < 0
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "soon", "1e3"])
+def test_a_budget_that_is_no_number_is_refused(text: str) -> None:
+    """A header that cannot be read is the caller's mistake."""
+    with pytest.raises(Problem, match="X-Budget-Ms"), budget.travel({"x-budget-ms": text}):
+        pass
+
+
+@given(st.text(), st.text())
+def test_envelopes_round_trip(tenant: str, question: str) -> None:
+    """What goes in comes out, for data that is valid."""
+    data = Question(tenant=tenant, question=question)
+    try:
+        msgspec.convert(msgspec.to_builtins(data), Question)
+    except msgspec.ValidationError:
+        with pytest.raises(envelope.EnvelopeError):
+            envelope.decode(envelope.encode("question", data), "question", Question)
+    else:
+        assert envelope.decode(envelope.encode("question", data), "question", Question) == data
+
+
+@given(st.binary())
+def test_garbage_is_an_envelope_error(payload: bytes) -> None:
+    """No payload gets past the envelope as another exception."""
+    with pytest.raises(envelope.EnvelopeError):
+        envelope.decode(payload, "question", Question)
+
+
+@given(st.integers(300, 599), st.binary(max_size=40), st.sampled_from(["application/problem+json", "text/html"]))
+def test_any_error_answer_becomes_a_problem_of_the_callee(status: int, body: bytes, content_type: str) -> None:
+    """What a callee answers without naming a root is the callee's failure, never the caller's mistake."""
+    problem = problems.from_answer("rag", status, content_type, body, None)
+    assert problem.details.dependency == "rag"
+    assert problem.details.status in (429, 502, 503, 504)
+
+
+def test_roots_and_callers_mistakes_are_kept() -> None:
+    """A problem from below keeps its root; a mistake of the caller's stays one; an internal failure is the callee's."""
+
+    def told(problem: Problem) -> problems.ProblemDetails:
+        body = msgspec.json.encode(problem.details)
+        return problems.from_answer("rag", problem.details.status, problems.MEDIA_TYPE, body, None).details
+
+    root = problems.unavailable("postgres", "gone")
+    assert told(root) == root.details
+    mistake = problems.invalid_request("wrong")
+    assert told(mistake) == mistake.details
+    inside = told(problems.internal())
+    assert (inside.code, inside.status, inside.dependency) == ("dependency_error", 502, "rag")
+
+
+def test_retry_after_in_seconds_and_as_a_date() -> None:
+    """Both forms are read; nonsense asks for no pause."""
+    assert retry.retry_after_ms("2") == 2000
+    assert 50_000 < retry.retry_after_ms(formatdate(time.time() + 60, usegmt=True)) <= 60_000
+    assert retry.retry_after_ms("later") == retry.retry_after_ms(None) == 0
+
+
+async def _read(stream: bytes) -> list[str]:
+    async def pieces() -> AsyncIterator[bytes]:
+        for byte in stream:
+            yield bytes([byte])
+
+    response = httpx.Response(200, content=pieces())
+    return [event.data async for event in completion_events("gateway", response)]
+
+
+async def test_streams_are_read_to_their_mark() -> None:
+    """Events come whole however the bytes are cut; comments and foreign fields are passed over."""
+    stream = f"data: one\n\n: comment\nid: 7\ndata: two\ndata: lines\n\ndata: {STREAM_DONE}\n\n".encode()
+    assert await _read(stream) == ["one", "two\nlines"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "dependency", "code"),
+    [
+        (b"data: one\n\n", "gateway", "dependency_error"),
+        (b"", "gateway", "dependency_error"),
+        (b"data: one\n\nevent: error\ndata: nonsense\n\n", "gateway", "dependency_error"),
+        (
+            b"event: error\ndata: " + msgspec.json.encode(problems.timed_out("provider", "late").details) + b"\n\n",
+            "provider",
+            "dependency_timeout",
+        ),
+    ],
+)
+async def test_streams_that_fail(stream: bytes, dependency: str, code: str) -> None:
+    """A stream without its mark was cut; an error event names the root."""
+    with pytest.raises(Problem) as raised:
+        await _read(stream)
+    assert (raised.value.details.dependency, raised.value.details.code) == (dependency, code)
+
+
+@given(st.text())
+def test_splitting_keeps_the_words(text: str) -> None:
+    """No word is lost or doubled, and there is always a chunk."""
+    chunks = split_text(text)
+    assert " ".join(chunks).split() == text.split()
+    assert chunks
