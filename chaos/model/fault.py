@@ -101,7 +101,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
             name="refuse",
             about="a server gone: connections refused, live ones reset; the port stays ours",
             effects=frozenset({Effect.CUT}),
-            attributes={"keep_live": Attribute(unit="flag", about="1 spares live connections")},
+            attributes={"keep_live": Attribute(unit="flag", about="spares live connections")},
             standard=False,
             acts_without_traffic=True,
         ),
