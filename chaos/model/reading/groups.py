@@ -10,7 +10,7 @@ from chaos.model.reading.nodes import Entry, Mapping, Node, Scalar, Sequence
 from chaos.model.reading.problems import Place, Report, article, known, nearest, plural, quote
 from chaos.model.reading.shape import At, Schema, Shape, refuse
 
-__all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants"]
+__all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants", "inline"]
 
 T = TypeVar("T")
 
@@ -188,7 +188,7 @@ class Record:
     def _require(self, node: Mapping, present: set[str | None], report: Report) -> None:
         for key, one in self.fields.items():
             if one.required and key not in present:
-                report.add(node.place, f"this {self.what} lacks the key {key}", f"add {key}: {_inline(one.example)}")
+                report.add(node.place, f"this {self.what} lacks the key {key}", f"add {key}: {inline(one.example)}")
 
     def schema(self) -> Schema:
         """An object that takes no other keys."""
@@ -200,12 +200,12 @@ class Record:
         return {**about, **schema, "additionalProperties": False}
 
 
-def _inline(example: Any) -> str:
+def inline(example: Any) -> str:
     """An example as flow YAML."""
     if isinstance(example, dict):
-        return "{" + ", ".join(f"{key}: {_inline(value)}" for key, value in example.items()) + "}"
+        return "{" + ", ".join(f"{key}: {inline(value)}" for key, value in example.items()) + "}"
     if isinstance(example, list):
-        return "[" + ", ".join(map(_inline, example)) + "]"
+        return "[" + ", ".join(map(inline, example)) + "]"
     return str(example).lower() if isinstance(example, bool) else str(example)
 
 
