@@ -107,6 +107,8 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
         return
     yield from (Text(), Text(count_of(len(findings), "finding"), style="bold"))
     for number, one in enumerate(findings[:_MOST_FINDINGS], start=1):
+        if number > 1:
+            yield Text()
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(justify="right", min_width=2, no_wrap=True)
         grid.add_column(overflow="fold")
@@ -134,8 +136,8 @@ def _facts(one: Finding) -> Table:
     for name, value in facts.items():
         if value:
             grid.add_row(name, _plain(value))
-    for fact in one.evidence[:_MOST_FACTS]:
-        grid.add_row("evidence", _plain(fact))
+    for at, fact in enumerate(one.evidence[:_MOST_FACTS]):
+        grid.add_row("" if at else "evidence", _plain(fact))
     return grid
 
 
