@@ -63,9 +63,7 @@ async def conduct(plan: Plan, recorder: Recorder, redaction: Redaction, *, run_i
 
 
 def _text(problems: BaseExceptionGroup[ChaosError]) -> str:
-    leaves: list[str] = []
-    for one in problems.exceptions:
-        leaves.append(_text(one) if isinstance(one, BaseExceptionGroup) else str(one))
+    leaves = [_text(one) if isinstance(one, BaseExceptionGroup) else str(one) for one in problems.exceptions]
     return "; ".join(dict.fromkeys(leaves))
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -128,12 +129,9 @@ def processes_of(run_id: str) -> list[str]:
 
 def scratch_of(run_id: str) -> list[Path]:
     """Scratch directories whose owner file names the run."""
-    found = []
-    for root in (Path("/dev/shm"), Path(os.environ.get("TMPDIR", "/tmp"))):
-        for owner in root.glob("chaos-*/owner*"):
-            if run_id in owner.read_text(errors="replace"):
-                found.append(owner.parent)
-    return found
+    roots = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+    owners = [owner for root in roots for owner in root.glob("chaos-*/owner.json")]
+    return [owner.parent for owner in owners if run_id in owner.read_text(errors="replace")]
 
 
 def assert_nothing_left(run_id: str) -> None:
