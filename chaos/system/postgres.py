@@ -43,6 +43,15 @@ _SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
+    # PGDATA lives in memory: the log must stay small in a long run.
+    "max_wal_size": "64MB",
+    "min_wal_size": "32MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    # No processes that nobody needs.
+    "max_logical_replication_workers": "0",
+    "io_method": "sync",
+    "jit": "off",
     # 128 random bits need no stretching, and each connection of a pool pays for it.
     "scram_iterations": "16",
     "log_connections": "on",  # evidence of connections that bypass the proxy
@@ -130,6 +139,8 @@ async def _initdb(children: Children, base: ChildSpec, programs: Path, address: 
     settings = {**_SETTINGS, "listen_addresses": address.host, "port": str(address.port)}
     argv = [str(programs / "initdb"), "-D", str(home / "data"), "-U", ADMIN, "-A", "scram-sha-256"]
     argv += [f"--pwfile={password_file}", "--no-sync", "--no-instructions", "-E", "UTF8", "--no-locale"]
+    # What tells whose shared memory is whose has to stay when initdb is interrupted.
+    argv += ["--no-clean"]
     argv += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     argv += [f"--set={name}={value}" for name, value in settings.items()]
     initdb = await children.start(dataclasses.replace(base, name="initdb", argv=tuple(argv), stop_signal="TERM"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
@@ -11,6 +13,7 @@ import pytest
 from chaos.errors import HealError
 from chaos.system.leftovers import Leftover, find_leftovers, remove_leftover
 from chaos.system.scratch import make_scratch, read_owner
+from chaos.system.sharedmem import remove_segments, segments_of
 from chaos.system.trees import remove_tree
 
 
@@ -82,3 +85,24 @@ def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
     (tree / "dangling").symlink_to(tmp_path / "nowhere")
     assert remove_tree(str(tree))
     assert (outside / "precious").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="System V segments are listed on Linux only")
+def test_shared_memory_is_known_by_its_data_directory(tmp_path: Path) -> None:
+    """A segment whose dead maker we never knew is found by the inode of the data directory, and by nothing else."""
+    data = tmp_path / "pg" / "data"
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").write_text("18")
+    make = (
+        "import ctypes, sys; libc = ctypes.CDLL(None); "
+        "print(libc.shmget(ctypes.c_int(int(sys.argv[1]) & 0xFFFFFFFF), 56, 0o3600))"  # IPC_CREAT | IPC_EXCL
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", make, str(data.stat().st_ino)], check=True, capture_output=True, text=True
+    )
+    shmid = int(done.stdout)
+    assert segments_of({}, str(tmp_path / "elsewhere")) == []
+    assert segments_of({}, str(tmp_path)) == [shmid]
+    assert remove_segments([shmid]) == []
+    assert segments_of({}, str(tmp_path)) == []
+    assert remove_segments([shmid]) == [shmid], "gone already, and told so"
