@@ -81,7 +81,8 @@ class Registry:
     async def reset(self) -> None:
         """Enable every proxy and remove every toxic. Raises ListenError at the first that cannot start."""
         for proxy in self.proxies():
-            await proxy.update(enabled=True)
+            if not proxy.enabled:
+                await proxy.start()
             for toxic in proxy.toxics:
                 proxy.remove_toxic(toxic.name)
 
