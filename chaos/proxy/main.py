@@ -71,7 +71,9 @@ async def serve(flags: Flags) -> None:
             runtime_metrics=flags.runtime_metrics,
         )
         try:
-            async with serve_http(api, flags.host, flags.port) as (host, port):
+            # Like Go, one address for a name: with port 0 each address would get a port of its own.
+            listen = "127.0.0.1" if flags.host == "localhost" else flags.host
+            async with serve_http(api, listen, flags.port) as (host, port):
                 _tell(flags.ready_fd, host, port)
                 await over.wait()
         except OSError as error:
