@@ -66,7 +66,7 @@ def test_reference_wiring_follows_the_links() -> None:
         assert "OTEL_EXPORTER_OTLP_ENDPOINT" not in env
 
 
-def test_wheel_and_reference_name_the_same_links() -> None:
+def test_reference_links_are_complete() -> None:
     """The thirteen edges of the reference system and the driver's own one to the gateway."""
     assert len(set(REFERENCE_LINKS)) == len(REFERENCE_LINKS) == 14
 
