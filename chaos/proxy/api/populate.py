@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chaos.proxy.address import format_address, resolve_listen
 from chaos.proxy.api.bodies import decode_populate
 from chaos.proxy.api.gojson import BodyError
 from chaos.proxy.api.messages import Reply, Request, json_reply
@@ -56,12 +55,6 @@ async def put_proxy(registry: Registry, settings: ProxySettings) -> Proxy:
     existing = {proxy.name: proxy for proxy in registry.proxies()}.get(settings.name)
     if existing is None:
         return await registry.create(settings)
-    if not await _differs(existing, settings):
+    if not await existing.differs(settings.listen, settings.upstream):
         return existing
     return await registry.replace(settings)
-
-
-async def _differs(proxy: Proxy, settings: ProxySettings) -> bool:
-    """By the text that is shown: a disabled proxy that shows a host name always differs. Raises ListenError."""
-    _, (host, port) = await resolve_listen(settings.listen)
-    return proxy.listen != format_address(host, port) or proxy.upstream != settings.upstream
