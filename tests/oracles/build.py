@@ -176,7 +176,7 @@ def run(what: Plan, *operations: Operation, **fields: Any) -> Evidence:
     usual: dict[str, Any] = {
         "phases": PHASES,
         "faults": tuple(_interval(one.name, link) for one in what.faults for link in one.links),
-        "wire": tuple(closed(link, one.name) for one in what.faults for link in one.links),
+        "wire": _usual_wire(what, operations),
         "refusals": tuple(
             RefusalProbed(t_ns=21 * SECOND, fault=one.name, link=link, result="refused")
             for one in what.faults
@@ -195,6 +195,19 @@ def run(what: Plan, *operations: Operation, **fields: Any) -> Evidence:
         ),
     }
     return Evidence(run_id="r1", plan=what, operations=operations, **{**usual, **fields})
+
+
+def _usual_wire(what: Plan, operations: tuple[Operation, ...]) -> tuple[WireRecord, ...]:
+    """Each fault cuts a connection at its onset, and acts on a message of one exposed operation for each of its links."""
+    rows: list[WireRecord] = []
+    for one in what.faults:
+        for link in one.links:
+            rows.append(closed(link, one.name))
+            exposed = (each for each in operations if link in each.route and 21 <= each.start_ns / SECOND < 24)
+            rows += [
+                row for each in (next(exposed, None),) if each for row in exchange(each, link, one.name, connection=98)
+            ]
+    return tuple(rows)
 
 
 def _interval(name: str, link: str) -> FaultInterval:
