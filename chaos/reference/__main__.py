@@ -7,6 +7,7 @@ import gc
 import importlib
 import logging
 import os
+import signal
 import sys
 
 from chaos.reference.settings import SERVICES, Settings, SettingsError
@@ -19,6 +20,8 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in SERVICES:
         print(f"usage: python -m chaos.reference {{{'|'.join(SERVICES)}}}", file=sys.stderr)
         return 2
+    # Until the server takes over, a stop is simply an end: nothing has begun yet.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         settings = Settings.from_environment(arguments[0], os.environ)
         _log_to_stderr(settings.service)

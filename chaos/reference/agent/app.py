@@ -13,12 +13,14 @@ from chaos.reference import envelope, problems
 from chaos.reference.agent.consumer import TaskConsumer
 from chaos.reference.agent.store import TABLES, Store
 from chaos.reference.agent.work import Worker
+from chaos.reference.bodies import idempotency_key, read
 from chaos.reference.bus import Bus
 from chaos.reference.database import Database
+from chaos.reference.front import Service
 from chaos.reference.httpcall import Callee, open_client
 from chaos.reference.messages import Task
 from chaos.reference.outbox import Outbox
-from chaos.reference.serving import Service, background, idempotency_key, read
+from chaos.reference.serving import background
 from chaos.reference.settings import Settings
 
 __all__ = ["open_service"]

@@ -12,10 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chaos.reference import envelope, problems
+from chaos.reference.bodies import idempotency_key, read, reply
+from chaos.reference.front import Service
 from chaos.reference.httpcall import Callee, open_client
 from chaos.reference.messages import Answer, Document, DocumentIngested, Question, Task, TaskResult
 from chaos.reference.problems import Problem
-from chaos.reference.serving import Service, idempotency_key, read, reply
 from chaos.reference.settings import Settings
 
 __all__ = ["open_service"]

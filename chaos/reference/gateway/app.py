@@ -12,12 +12,14 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chaos.reference import problems, telemetry
+from chaos.reference.bodies import plain, read_plain
 from chaos.reference.bus import Bus
+from chaos.reference.front import Service
 from chaos.reference.gateway.queue import RequestQueue
 from chaos.reference.gateway.retry import open_with_retries
 from chaos.reference.httpcall import Callee, open_client
 from chaos.reference.openai import ChatCompletion, ChatCompletionRequest, EmbeddingRequest, EmbeddingResponse
-from chaos.reference.serving import Service, background, plain, read_plain
+from chaos.reference.serving import background
 from chaos.reference.settings import Settings
 from chaos.reference.sse import EventStream, completion_events
 

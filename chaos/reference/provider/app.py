@@ -14,6 +14,8 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from chaos.reference import problems, telemetry
+from chaos.reference.bodies import plain, read_plain
+from chaos.reference.front import Service
 from chaos.reference.openai import (
     ChatCompletion,
     ChatCompletionRequest,
@@ -32,7 +34,6 @@ from chaos.reference.openai import (
     Usage,
 )
 from chaos.reference.provider import words
-from chaos.reference.serving import Service, plain, read_plain
 from chaos.reference.settings import Settings
 from chaos.reference.sse import EventStream
 

@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from chaos.reference.bodies import idempotency_key, read, reply
 from chaos.reference.bus import Bus, stream_config
 from chaos.reference.database import Database
+from chaos.reference.front import Service
 from chaos.reference.httpcall import Callee, open_client
 from chaos.reference.messages import Answer, Document, Passage, Question, SearchQuery, SearchResult
 from chaos.reference.openai import Usage
@@ -21,7 +23,7 @@ from chaos.reference.outbox import Outbox
 from chaos.reference.problems import Problem
 from chaos.reference.rag.models import Models
 from chaos.reference.rag.store import TABLES, Store
-from chaos.reference.serving import Service, background, idempotency_key, read, reply
+from chaos.reference.serving import background
 from chaos.reference.settings import Settings
 
 __all__ = ["open_service", "split_text"]

@@ -1,0 +1,163 @@
+"""A link of the backend under test: a small TCP relay that can refuse, hang, cut, answer itself, and overhear."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from chaos.system import reserve_port
+
+T = TypeVar("T")
+
+
+class Relay:
+    """One link: bytes both ways. `mode` is pass, refuse (port closed), hang (bytes swallowed) or mute (no answers)."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, target: tuple[str, int]) -> None:
+        self._loop = loop
+        self._target = target
+        self._hold = reserve_port()
+        self.address = self._hold.address
+        self.mode = "pass"
+        self.sent = bytearray()
+        self.received = bytearray()
+        self._server: asyncio.Server | None = None
+        self._canned = b""
+        self._closed = threading.Event()
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.call(self._listen())
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run on the relay's loop from the test's thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def fault(self, mode: str) -> None:
+        """Change the mode; `refuse` resets live connections as well."""
+        self.mode = mode
+        if mode == "refuse":
+            self.call(self._refuse())
+
+    def answer(self, status: int, body: bytes = b"", content_type: str = "text/plain", **headers: str) -> None:
+        """Answer every request on new connections with this instead of passing it on."""
+        lines = [f"HTTP/1.1 {status} Canned", f"Content-Length: {len(body)}", f"Content-Type: {content_type}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self._canned = "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+        self.mode = "answer"
+        self.cut()
+
+    def heal(self) -> None:
+        """Back to passing; connections that lost bytes are reset."""
+        if self.mode == "refuse":
+            self.mode = "pass"
+        elif self.mode != "pass":
+            self.mode = "pass"
+            self.cut()
+        self.call(self._listen())
+        self.sent.clear()
+        self.received.clear()
+
+    def cut(self) -> None:
+        """Reset every live connection."""
+        self.call(self._cut())
+
+    def watch_close(self) -> threading.Event:
+        """An event that is set when the caller closes the next connection it opens or uses."""
+        self._closed = threading.Event()
+        return self._closed
+
+    def requests(self) -> list[dict[str, str]]:
+        """Headers of the HTTP requests the caller has sent on this link, by lower-case name."""
+        heads = re.findall(rb"(?:POST|GET) \S+ HTTP/1\.1\r\n(.*?)\r\n\r\n", bytes(self.sent), re.DOTALL)
+        return [
+            {name.lower(): value for name, value in (line.split(": ", 1) for line in head.decode().split("\r\n"))}
+            for head in heads
+        ]
+
+    async def close(self) -> None:
+        await self._refuse()
+        self._hold.close()
+
+    async def _listen(self) -> None:
+        if self._server is None:
+            self._server = await asyncio.start_server(self._accept, *self.address, reuse_address=True)
+
+    async def _refuse(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+        await self._cut()
+
+    async def _cut(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._writers.add(writer)
+        try:
+            if self.mode == "answer":
+                await self._answer(reader, writer)
+            else:
+                await self._connect(reader, writer)
+        except (OSError, asyncio.CancelledError):
+            writer.transport.abort()
+        finally:
+            self._tasks.discard(task)
+            self._writers.discard(writer)
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head.lower())
+            self.sent += head + await reader.readexactly(int(length[1]) if length else 0)
+            writer.write(self._canned)
+            await writer.drain()
+        writer.close()
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers.add(upstream_writer)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._pump_requests(reader, upstream_writer))
+                group.create_task(self._pump(upstream_reader, writer, self.received, swallow={"hang", "mute"}))
+        except* OSError:
+            pass
+        finally:
+            self._writers.discard(upstream_writer)
+            upstream_writer.transport.abort()
+            writer.transport.abort()
+
+    async def _pump_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._pump(reader, writer, self.sent, swallow={"hang"})
+        except ConnectionResetError:
+            self._closed.set()
+            raise
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: bytearray, swallow: set[str]
+    ) -> None:
+        while data := await reader.read(65536):
+            record += data
+            if self.mode not in swallow:
+                writer.write(data)
+                await writer.drain()
+        if writer.can_write_eof():
+            writer.write_eof()
+        # One direction is at its end: a process that died or closed ends the other one, too.
+        raise ConnectionResetError
