@@ -229,14 +229,14 @@ class Http1Framer:
             return len(data)
         if not self._exchanges:  # an answer nobody asked for, such as 408 on an idle connection: number 0
             self._exchanges.append(Exchange(None, 0, faults))
-        self._exchanges[0].reply_bytes += end - pos
-        return end if self._take_reply(head, t_ns) else len(data)
-
-    def _take_reply(self, head: ReplyHead, t_ns: int) -> bool:
-        """Begin or end the oldest exchange's reply; False if what follows is no HTTP."""
         exchange = self._exchanges[0]
+        exchange.reply_bytes += end - pos
         if 100 <= head.status < 200 and head.status != 101:
-            return True  # RFC 9110, 15.2: interim; the final one follows
+            return end  # RFC 9110, 15.2: interim; the final one follows
+        return end if self._take_reply(head, exchange, t_ns) else len(data)
+
+    def _take_reply(self, head: ReplyHead, exchange: Exchange, t_ns: int) -> bool:
+        """Begin or end an exchange's reply; False if what follows is no HTTP."""
         exchange.take_reply(head, self._marker)
         if head.status == 101 or (exchange.head.is_connect and 200 <= head.status < 300):
             self._reply_over(exchange, t_ns)

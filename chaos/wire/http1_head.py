@@ -52,7 +52,11 @@ _FIELDS = {
         b"date",
     )
 }
-_EACH_TIME = frozenset(("traceparent", "baggage", "x-budget-ms", "idempotency-key"))
+_EACH_TIME = {
+    spelling: name
+    for name in ("traceparent", "baggage", "x-budget-ms", "idempotency-key")
+    for spelling in (name.encode(), name.title().encode())
+}
 _Field = tuple[str, bytes]
 _NO_FIELD: _Field = ("", b"")
 _lines: dict[bytes, _Field] = {}
@@ -74,12 +78,16 @@ def _request_line(line: bytes) -> tuple[str, bool, bool] | None:
 
 def _field(line: bytes) -> _Field | None:
     """Name and value of a line if they matter here, `_NO_FIELD` if not, None if that is no line of a head."""
+    colon = line.find(b":")
+    each_time = _EACH_TIME.get(line[:colon])
+    if each_time:
+        return each_time, line[colon + 1 :].strip()
     match = _FIELD_LINE.fullmatch(line)
     if match is None:
-        return _NO_FIELD if line in (b"", b"\r") or _FOLDED_LINE.fullmatch(line) else None
+        return _NO_FIELD if _FOLDED_LINE.fullmatch(line) else None
     name = _FIELDS.get(match[1].lower(), "")
     field = (name, match[2].strip(b" \t")) if name else _NO_FIELD
-    if name not in _EACH_TIME and len(line) <= _CACHED_LINE_BYTES:
+    if name not in _EACH_TIME.values() and len(line) <= _CACHED_LINE_BYTES:
         if len(_lines) >= _CACHE_LIMIT:
             _lines.clear()
         _lines[line] = field
@@ -141,7 +149,7 @@ def head_end(data: bytes, pos: int) -> int:
 
 def parse_request_head(data: bytes, pos: int, end: int) -> RequestHead | None:
     """The request whose head is `data[pos:end]`, or None if that is no HTTP/1.x, or one that cannot be framed for sure."""
-    first, *lines = data[pos:end].split(b"\n")
+    first, *lines, _, _ = data[pos:end].split(b"\n")  # the head ends with an empty line
     start = _requests.get(first) or _request_line(first)
     if start is None:
         return None
@@ -193,7 +201,7 @@ def _take_evidence(head: RequestHead, name: str, value: bytes) -> None:
 
 def parse_reply_head(data: bytes, pos: int, end: int) -> ReplyHead | None:
     """The reply whose head is `data[pos:end]`, or None if that is no HTTP/1.x, or one that cannot be framed for sure."""
-    first, *lines = data[pos:end].split(b"\n")
+    first, *lines, _, _ = data[pos:end].split(b"\n")  # the head ends with an empty line
     match = _STATUS_LINE.fullmatch(first)
     if match is None:
         return None
