@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from chaos import __version__
-from chaos.errors import ChaosError, HealError, NotReadyError
+from chaos.errors import ChaosError, HealError, NotReadyError, ScenarioError
 
 __all__ = ["main"]
 
@@ -74,7 +74,8 @@ def _run(command: _Command, parser: argparse.ArgumentParser, words: list[str], n
     try:
         return command.run(args)
     except ChaosError as error:
-        print(f"chaos-drill: {error}", file=sys.stderr)
+        # A located problem stands alone on its line, so that editors and terminals can jump to it.
+        print(error if isinstance(error, ScenarioError) else f"chaos-drill: {error}", file=sys.stderr)
         return _code(error)
 
 

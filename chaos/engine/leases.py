@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import msgspec
 
+from chaos.errors import NotReadyError
 from chaos.model.base import Data
+from chaos.system import procfs
 
 __all__ = ["StoredLease", "keep_lease", "stored_leases"]
 
 
 class StoredLease(Data, frozen=True, kw_only=True):
-    """What a run may have changed on a proxy. `links` are the proxies it made; every fault on them is its own."""
+    """What a run may have changed on a proxy.
+
+    `pid` with `start_ticks` (since boot) is its conductor; `links` are the proxies it made: every fault on them is its own.
+    """
 
     run_id: str
     pid: int
+    start_ticks: int
     proxy_url: str
     links: tuple[str, ...]
 
+    @classmethod
+    def of_this_process(cls, run_id: str, proxy_url: str, links: tuple[str, ...]) -> Self:
+        """The lease of a run that this process conducts."""
+        own = procfs.stat(os.getpid())
+        ticks = own.start_ticks if own is not None else 0
+        return cls(run_id=run_id, pid=os.getpid(), start_ticks=ticks, proxy_url=proxy_url, links=links)
 
-def _folder() -> Path:
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "chaos-drill" / "leases"
+    @property
+    def lives(self) -> bool:
+        """Whether the conductor is still there; a process id that was given to somebody else does not count."""
+        return procfs.alive(self.pid, self.start_ticks or None)
+
+
+def _folders() -> tuple[Path, ...]:
+    """Where leases may be, best place first; an account without a home that it can write to has the second."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    return base / "chaos-drill" / "leases", Path(tempfile.gettempdir()) / f"chaos-drill-{os.getuid()}" / "leases"
+
+
+def _writable_folder() -> Path:
+    for folder in _folders():
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError:
+            continue
+        if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
+            return folder
+    raise NotReadyError(
+        f"leases cannot be stored in {_folders()[0]}; set XDG_STATE_HOME to a folder that can be written"
+    )
 
 
 @contextmanager
 def keep_lease(lease: StoredLease) -> Iterator[None]:
     """Hold the lease's file while the block runs; a file that stays behind belongs to a run that died."""
-    folder = _folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = folder / f"{lease.run_id}.json"
+    path = _writable_folder() / f"{lease.run_id}.json"
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(msgspec.json.encode(lease))
     temporary.rename(path)
@@ -46,7 +78,7 @@ def keep_lease(lease: StoredLease) -> Iterator[None]:
 def stored_leases() -> list[tuple[Path, StoredLease | None]]:
     """Every lease file with its content; None where it cannot be read."""
     found: list[tuple[Path, StoredLease | None]] = []
-    for path in sorted(_folder().glob("*.json")):
+    for path in sorted(path for folder in _folders() for path in folder.glob("*.json")):
         try:
             found.append((path, msgspec.json.decode(path.read_bytes(), type=StoredLease)))
         except (msgspec.DecodeError, OSError):

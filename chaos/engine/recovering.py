@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import anyio
 
 from chaos.engine.leases import StoredLease, stored_leases
@@ -37,7 +35,7 @@ async def _recover(dry_run: bool) -> tuple[list[str], bool]:
         if lease is None:
             lines.append(f"unreadable lease {path}: remove it when no run is active")
             clean = False
-        elif _alive(lease.pid):
+        elif lease.lives:
             lines.append(f"run {lease.run_id} is alive (pid {lease.pid}); left alone")
         else:
             text, healed = await _heal_lease(lease, dry_run)
@@ -46,16 +44,6 @@ async def _recover(dry_run: bool) -> tuple[list[str], bool]:
             if healed and not dry_run:
                 path.unlink(missing_ok=True)
     return lines or ["nothing of earlier runs is left"], clean
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 async def _heal_lease(lease: StoredLease, dry_run: bool) -> tuple[str, bool]:

@@ -5,7 +5,6 @@ scratch and supervisor -> fault proxy -> a listener for every link -> Postgres, 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -105,7 +104,7 @@ async def _open_links(plan: Plan, children: Children, run_id: str, logs: Path) -
         await start_service(children, spec, hold, {}, logs / "proxy.log")
         url = f"http://{hold.address}"
         names = tuple(link.name for link in plan.links)
-        lease = StoredLease(run_id=run_id, pid=os.getpid(), proxy_url=url, links=names)
+        lease = StoredLease.of_this_process(run_id, url, names)
         with keep_lease(lease):
             async with connect_embedded(url) as control:
                 await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))

@@ -1,0 +1,139 @@
+"""The command line as a person meets it: help, bad input, dry runs. Nothing here starts a system."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.cli import main
+
+BROKEN = """name: mine
+system: reference
+links: reference
+workloads:
+  - {kind: rag, rate: 5/s}
+timeline:
+  faults:
+    - {fault: latncy, on: rag>postgres, at: 0s, for: 3s, latency: 100ms}
+"""
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "validate", "schema", "report", "defects", "doctor", "recover"])
+def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`COMMAND --help` exits 0 and shows an example."""
+    with pytest.raises(SystemExit) as exited:
+        main([command, "--help"])
+    assert exited.value.code == 0
+    assert f"chaos-drill {command}" in capsys.readouterr().out
+
+
+def test_help_lists_what_is_built(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help` names every command, and no command it cannot run."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"    {name} " in text for name in ("run", "plan", "report", "proxy"))
+    assert not any(
+        f"    {name} " in text for name in ("suite", "attach", "explore", "deadlines", "compare", "history", "init")
+    )
+
+
+def test_help_imports_no_engine() -> None:
+    """`--help` stays quick: neither httpx nor the engine is imported for it."""
+    code = (
+        "import sys, chaos.cli\n"
+        "try: chaos.cli.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('httpx', 'anyio', 'chaos.engine', 'msgspec') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "[]"
+
+
+def test_a_typo_in_a_scenario_is_located(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """file:line:column, what is wrong, the nearest valid name; exit 2 and no run folder."""
+    path = tmp_path / "mine.yaml"
+    path.write_text(BROKEN)
+    assert main(["run", str(path), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert f"{path}:8:15" in error
+    assert "latency" in error
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["run", "smoek"], "did you mean smoke?"),
+        (["run", "smoke", "--defect", "swalowed-error"], "did you mean swallowed-error?"),
+        (["run", "no/such/file.yaml"], "there is no file"),
+        (["report", "nothing-like-this", "--out", "nowhere"], "nowhere"),
+        (["plan", "."], "there is no scenario"),
+    ],
+)
+def test_what_does_not_exist_is_named_with_the_nearest(
+    arguments: list[str], hint: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unknown names end in exit 2 with a hint, never in a traceback, and leave nothing behind."""
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert hint in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a word the help is printed."""
+    assert main([]) == 0
+    assert "commands:" in capsys.readouterr().out
+
+
+def test_plan_shows_faults_and_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run names the faults with their times and links, and what will be judged."""
+    assert main(["plan", "smoke"]) == 0
+    text = capsys.readouterr().out
+    assert "gateway>provider" in text
+    assert "error-class" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_plan_as_json_is_the_whole_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    """`plan --json` is one JSON document with scenario and cells."""
+    assert main(["plan", "smoke", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["scenario"]["name"] == "smoke"
+    assert plan["cells"]
+
+
+def test_every_shipped_scenario_is_valid(capsys: pytest.CaptureFixture[str]) -> None:
+    """`validate` accepts what we ship."""
+    assert main(["validate", "smoke", "quickstart", "slow-postgres", "nats-lost", "provider-refusing"]) == 0
+    assert capsys.readouterr().out.count("valid") == 5
+
+
+def test_validate_tells_every_problem_of_every_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad file does not hide the next."""
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(BROKEN)
+    two.write_text(BROKEN.replace("latncy", "bandwith"))
+    assert main(["validate", str(one), "smoke", str(two)]) == 2
+    shown = capsys.readouterr()
+    assert "one.yaml:8:15" in shown.err
+    assert "two.yaml:8:15" in shown.err
+    assert "smoke.yaml: valid" in shown.out
+
+
+def test_schema_is_a_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    """`schema` prints draft 2020-12."""
+    assert main(["schema"]) == 0
+    assert "2020-12" in json.loads(capsys.readouterr().out)["$schema"]
+
+
+def test_defects_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every defect names class, scenario and oracles."""
+    assert main(["defects", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert all(row["name"] and row["class"] and row["scenario"] and row["oracles"] for row in rows)

@@ -1,0 +1,81 @@
+"""Leases on disk: held while a run lives, found when it died, and never mistaken for somebody else's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.engine.leases import StoredLease, keep_lease, stored_leases
+from chaos.engine.recovering import recover
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of this test alone."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def lease_of(pid: int, ticks: int = 1) -> StoredLease:
+    """A lease on a proxy that is not there."""
+    return StoredLease(run_id="r1", pid=pid, start_ticks=ticks, proxy_url="http://127.0.0.1:9", links=("a>b",))
+
+
+def dead_pid() -> int:
+    """The id of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_lease_is_there_while_the_run_is(state: Path) -> None:
+    """The file exists inside the block only, and says whose it is."""
+    lease = StoredLease.of_this_process("r1", "http://127.0.0.1:9", ("a>b",))
+    with keep_lease(lease):
+        assert [one for _, one in stored_leases()] == [lease]
+        assert lease.lives
+    assert stored_leases() == []
+
+
+def test_recover_leaves_a_living_run_alone(state: Path) -> None:
+    """A lease whose conductor lives is reported, not touched."""
+    with keep_lease(StoredLease.of_this_process("r1", "http://127.0.0.1:9", ("a>b",))):
+        lines, _ = recover()
+        assert any("r1 is alive" in line for line in lines)
+        assert len(stored_leases()) == 1
+
+
+def test_a_recycled_process_id_is_not_the_run(state: Path) -> None:
+    """Our own pid with another start time is somebody else's."""
+    assert not lease_of(os.getpid(), ticks=1).lives
+
+
+def test_recover_removes_the_lease_of_a_dead_run_whose_proxy_is_gone(state: Path) -> None:
+    """A proxy that does not answer has no faults; the lease is done with."""
+    with keep_lease(lease_of(dead_pid())):
+        lines, _ = recover()
+        assert any("its proxy" in line and "is gone" in line for line in lines)
+        assert stored_leases() == []
+
+
+def test_an_unreadable_lease_is_told_not_removed(state: Path) -> None:
+    """Garbage among the leases is no reason to delete anything, nor to call the machine clean."""
+    with keep_lease(lease_of(dead_pid())):
+        path, _ = stored_leases()[0]
+        path.write_text("{")
+        lines, clean = recover(dry_run=True)
+    assert any("unreadable lease" in line for line in lines)
+    assert not clean
+
+
+def test_without_a_home_leases_go_to_the_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account whose state folder cannot be made still runs drills."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file" / "below"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with keep_lease(lease_of(1)):
+        assert [path.parent.parent.parent for path, _ in stored_leases()] == [tmp_path]
