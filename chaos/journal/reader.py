@@ -80,10 +80,12 @@ class JournalReader:
         return self.wire_segment.read(msgspec.msgpack.Decoder(list[WireRecord]))
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        whole = file.tell()
         while line := file.readline(MAX_LINE_BYTES):
             if not line.endswith(b"\n"):
-                self.torn_bytes = len(line) + len(file.read(1)) if len(line) == MAX_LINE_BYTES else len(line)
+                self.torn_bytes = file.seek(0, 2) - whole
                 return
+            whole += len(line)
             yield line
 
     def _start(self, line: bytes) -> RunStarted:

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -23,6 +24,7 @@ from chaos.model.operation import Operation
 
 __all__ = ["Journal", "open_journal"]
 
+_Event = TypeVar("_Event", bound=Event)
 _WIRE_KIND_AT = 1  # index of `kind` in a WireRecord: a word of the format
 
 
@@ -46,19 +48,20 @@ class Journal:
         records = f"{self._operations.records} operations, {self._wire.records} wire records"
         return f"<Journal {self.folder.name} {state}, {self._events.nbytes} bytes, {records}>"
 
-    def write(self, event: Event) -> None:
-        """Append one event. `Progress` is for the live view and is not stored; `RunEnded` closes the segments first.
+    def write(self, event: _Event) -> _Event:
+        """Append one event; answer it as it was stored, redacted, which is what may be shown.
 
+        `Progress` is for the live view and is not stored; `RunEnded` closes the segments first.
         Raises JournalError when the record is over, begins with something else than `RunStarted`, or cannot be written.
         """
         if isinstance(event, Progress):
-            return
+            return event
         self._admit(event)
         if isinstance(event, RunEnded):
             for segment in (self._operations, self._wire):
                 self._append(segment.closed(event.t_ns))
             self.ended = True
-        self._append(event)
+        return self._append(event)
 
     def operations(self, batch: Sequence[Operation]) -> None:
         """Append a batch of operations. Raises JournalError when the record is over or cannot be written."""
@@ -88,12 +91,13 @@ class Journal:
         if isinstance(event, RunStarted) == self.started and event is not None and not isinstance(event, RunEnded):
             raise JournalError(f"{self.folder}: a record begins with RunStarted, once; got {type(event).__name__}")
 
-    def _append(self, event: Event) -> None:
+    def _append(self, event: _Event) -> _Event:
         clean = event if self._redact_text is None else redact_record(event, self._redact_text)
         try:
             line = msgspec.json.encode(clean)
         except UnicodeEncodeError:
-            line = msgspec.json.encode(redact_record(clean, _encodable))
+            clean = redact_record(clean, _encodable)
+            line = msgspec.json.encode(clean)
         try:
             # What cannot be read back was never recorded: nan and infinity, for one, have no JSON.
             self._decoder.decode(line)
@@ -101,6 +105,7 @@ class Journal:
             raise JournalError(f"{self.folder}: {type(event).__name__} cannot be stored: {error}") from error
         self._events.append(line + b"\n")
         self.started = True
+        return clean
 
     def _redacted(self, payload: bytes) -> bytes:
         if self._redact_text is None or (self._redact_bytes is not None and self._redact_bytes(payload) == payload):

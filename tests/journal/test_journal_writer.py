@@ -128,7 +128,8 @@ def test_secrets_reach_no_file(tmp_path: Path) -> None:
     secret = 'pa"ss\\wörd'
     with open_journal(tmp_path, redact_text=lambda text: text.replace(secret, "[redacted]")) as journal:
         journal.write(next(sample_events()))
-        journal.write(Note(t_ns=at(1), text=f"dsn {secret}"))
+        shown = journal.write(Note(t_ns=at(1), text=f"dsn {secret}"))
+        assert shown == Note(t_ns=at(1), text="dsn [redacted]")
         one = sample_operations()[0]
         leaking = msgspec.structs.replace(one.answer, detail=f"login with {secret} failed")
         journal.operations([msgspec.structs.replace(one, answer=leaking)])
