@@ -49,10 +49,8 @@ class Recorder:
         self.driver_gone = anyio.Event()
 
     def emit(self, event: AnyEvent) -> None:
-        """Write the event (Progress is only shown) and tell the listener."""
-        if not isinstance(event, Progress):
-            self._journal.write(event)
-        self._listener(event)
+        """Write the event and tell the listener what was stored: a screen gets no secret that the journal does not hold."""
+        self._listener(self._journal.write(event))
 
     async def follow_wire(self, payloads: AsyncIterable[bytes]) -> None:
         """Store the proxy's batches as they come; tell of faults that began and ended."""
