@@ -34,9 +34,12 @@ _settling: ContextVar[bool] = ContextVar("budget_settling", default=False)
 
 
 @contextmanager
-def travel(headers: Mapping[str, str]) -> Iterator[None]:
-    """Work under the budget these headers carry (names in lower case); without one every call has its own timeout."""
-    token = _ends_ms.set(_ends(headers))
+def travel(headers: Mapping[str, str], *, waited_ms: float = 0.0) -> Iterator[None]:
+    """Work under the budget these headers carry (names in lower case); without one every call has its own timeout.
+
+    `waited_ms` is how long the message waited here before it was taken up. Raises Problem for an unreadable budget.
+    """
+    token = _ends_ms.set(_ends(headers, waited_ms))
     try:
         yield
     finally:
@@ -81,12 +84,12 @@ def deadline_unix_ms() -> int | None:
     return None if left_ms is None else int(time.time() * 1000 + left_ms)
 
 
-def _ends(headers: Mapping[str, str]) -> float | None:
+def _ends(headers: Mapping[str, str], waited_ms: float) -> float | None:
     """The end on our clock. A queued message's is absolute: its relative budget stands still while it waits."""
     if (deadline_ms := _number(headers, DEADLINE_HEADER)) is not None:
         return _now_ms() + deadline_ms - time.time() * 1000
     if (budget_ms := _number(headers, BUDGET_HEADER)) is not None:
-        return _now_ms() + budget_ms
+        return _now_ms() + budget_ms - waited_ms
     return None
 
 

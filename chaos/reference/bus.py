@@ -60,6 +60,8 @@ class Bus:
             while True:
                 await self._connects.wait()
                 self._connects.clear()
+                if self._client.is_closed:
+                    raise ConnectionError("nats closed the connection for good; see the server's log for the reason")
                 await self._prepare_until_done(prepare)
         finally:
             self.ready.clear()
@@ -97,7 +99,8 @@ class Bus:
             max_outstanding_pings=2,
             error_cb=self._on_error,
             disconnected_cb=self._on_disconnect,
-            reconnected_cb=self._on_reconnect,
+            reconnected_cb=self._on_change,
+            closed_cb=self._on_change,
         )
 
     async def _prepare_until_done(self, prepare: Prepare) -> None:
@@ -122,11 +125,13 @@ class Bus:
             log.warning("nats: %s", self._last_error)
 
     async def _on_disconnect(self) -> None:
+        if self._client.is_closed:
+            return  # our own closing
         self.losses += 1
         self.ready.clear()
         log.warning("lost the connection to nats")
 
-    async def _on_reconnect(self) -> None:
+    async def _on_change(self) -> None:
         self._connects.set()
 
 

@@ -11,15 +11,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import asyncpg
 
 from chaos.reference import budget, problems, telemetry
 from chaos.reference.settings import Settings
-
-if TYPE_CHECKING:
-    from asyncpg.pool import PoolConnectionProxy
 
 __all__ = ["Connection", "Database"]
 
@@ -114,7 +111,7 @@ class Database:
         finally:
             await self._hand_back(connection)
 
-    async def _begin(self) -> PoolConnectionProxy:
+    async def _begin(self) -> Connection:
         for attempt in (1, 2):
             connection = await self._pool.acquire(timeout=self._timeout_ms / 1000)
             try:

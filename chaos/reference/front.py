@@ -99,12 +99,9 @@ class _Exchange:
 
 
 def _as_problem(error: Exception) -> Problem:
-    if isinstance(error, Problem):
-        return error
-    if isinstance(error, HTTPException):
+    if isinstance(error, HTTPException):  # the router's: no such route, no such method
         return problems.invalid_request(error.detail, status=error.status_code)
-    log.error("unexpected failure", exc_info=error)
-    return problems.internal()
+    return problems.from_exception(error)
 
 
 def _problem_response(problem: Problem) -> Response:

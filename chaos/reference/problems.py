@@ -6,6 +6,8 @@ a hop that cannot reach or hear its own callee names that callee.
 
 from __future__ import annotations
 
+import logging
+
 import msgspec
 
 __all__ = [
@@ -16,11 +18,14 @@ __all__ = [
     "conflict",
     "deadline_exceeded",
     "from_answer",
+    "from_exception",
     "internal",
     "invalid_request",
     "timed_out",
     "unavailable",
 ]
+
+log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -126,6 +131,14 @@ def conflict(detail: str, *, dependency: str | None = None, retryable: bool = Fa
 def internal(detail: str = "unexpected failure; see the service's log") -> Problem:
     """A mistake in this service."""
     return Problem.of("internal", detail)
+
+
+def from_exception(error: Exception) -> Problem:
+    """What an edge of a service tells for an exception: a Problem as it is, anything else as our own mistake."""
+    if isinstance(error, Problem):
+        return error
+    log.error("unexpected failure", exc_info=error)
+    return internal()
 
 
 def from_answer(callee: str, status: int, content_type: str, body: bytes, retry_after: str | None) -> Problem:

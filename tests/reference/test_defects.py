@@ -12,6 +12,7 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 
+from chaos.engine.defects import DEFECTS as LISTED
 from chaos.reference.defects import DEFECTS, Defects
 from tests.reference.rig import Backend, Op, Post, envelope
 
@@ -124,3 +125,8 @@ def test_defects_are_known_by_name() -> None:
     with pytest.raises(ValueError, match="no defect called nonsense"):
         Defects().on("nonsense")
     assert len({defect.name for defect in DEFECTS}) == len(DEFECTS)
+
+
+def test_the_tool_lists_the_defects_there_are() -> None:
+    """The list of the tool, which never imports the backend, and the backend's own are the same."""
+    assert {defect.name for defect in LISTED} == {defect.name for defect in DEFECTS}

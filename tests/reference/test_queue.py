@@ -71,6 +71,21 @@ async def test_unreadable_task_is_refused_by_name_of_its_headers(backend: Backen
         assert (kind, problem["code"]) == ("problem", "invalid_request")
 
 
+async def test_unreadable_budgets_are_refused(backend: Backend, op: Op) -> None:
+    """A budget that is no number is told to the sender, on the queue and on request and reply."""
+    async with _driver(backend) as client:
+        results = await client.subscribe(f"{backend.namespace}.results.{op.id}")
+        await client.flush()
+        headers = op.queue_headers() | {"X-Deadline-Unix-Ms": "tomorrow"}
+        await client.jetstream().publish(f"{backend.namespace}.tasks.acme", envelope("task"), headers=headers)
+        result = msgspec.json.decode((await results.next_msg(timeout=10)).data)
+        headers = op.headers | {"X-Budget-Ms": "plenty"}
+        answer = await client.request(f"{backend.namespace}.gateway.requests", b"{}", timeout=10, headers=headers)
+        for told in (result, msgspec.json.decode(answer.data)):
+            assert (told["message_type"], told["data"]["code"]) == ("problem", "invalid_request")
+            assert "whole number of milliseconds" in told["data"]["detail"]
+
+
 async def test_failed_attempt_is_tried_again_within_the_deadline(backend: Backend) -> None:
     """A task whose first attempts find the gateway gone succeeds once it is back."""
     op = Op(budget_ms=20_000)

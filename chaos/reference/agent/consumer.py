@@ -102,9 +102,7 @@ class TaskConsumer:
         attributes = {"messaging.system": "nats", "messaging.destination.name": message.subject}
         with telemetry.incoming(headers), telemetry.span("process", telemetry.SpanKind.CONSUMER, attributes):
             try:
-                with budget.travel(headers):
-                    async with _kept_from_redelivery(message):
-                        pause_s = await self._settle(bus, message)
+                pause_s = await self._settle_under_budget(bus, message, headers)
                 if pause_s is None:
                     await message.ack()
                 else:
@@ -113,6 +111,17 @@ class TaskConsumer:
                 # Neither acknowledged nor refused: it comes back after the ack wait.
                 log.warning("a task was left to redelivery: %s", error)
                 telemetry.mark_current_failed(error)
+
+    async def _settle_under_budget(self, bus: Bus, message: Msg, headers: dict[str, str]) -> float | None:
+        try:
+            with budget.travel(headers):
+                async with _kept_from_redelivery(message):
+                    return await self._settle(bus, message)
+        except Problem as problem:
+            if problem.details.code != "invalid_request":
+                raise
+            await self._refuse(bus, problem)  # the budget cannot be read
+            return None
 
     async def _settle(self, bus: Bus, message: Msg) -> float | None:
         """Bring a task to its end, announced; or give the pause in seconds before another attempt."""
@@ -128,7 +137,8 @@ class TaskConsumer:
                 raise problems.deadline_exceeded(None, "the task's deadline had passed when it was delivered")
             await self._worker.perform(task.op_id, task, announce=subject)
             return None
-        except Problem as problem:
+        except Exception as error:  # noqa: BLE001 - an edge of the service: everything becomes a result
+            problem = problems.from_exception(error)
             telemetry.mark_current_failed(problem)
             pause_s = _pause_s(message.metadata.num_delivered)
             if problem.details.retryable and _another_fits(message.metadata.num_delivered, pause_s):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -30,15 +31,18 @@ class RequestQueue:
     def __init__(self, namespace: str, complete: Complete) -> None:
         self._subject = f"{namespace}.gateway.requests"
         self._complete = complete
-        self._waiting: asyncio.Queue[Msg] = asyncio.Queue(maxsize=1000)
+        self._waiting: asyncio.Queue[tuple[float, Msg]] = asyncio.Queue(maxsize=1000)
         self._subscribed = False
 
     async def prepare(self, bus: Bus) -> None:
         """Subscribe once; the client renews the subscription after a reconnect."""
         if not self._subscribed:
-            await bus.client.subscribe(self._subject, queue="gateway", cb=self._waiting.put)
+            await bus.client.subscribe(self._subject, queue="gateway", cb=self._take)
             self._subscribed = True
         await bus.client.flush(timeout=1)
+
+    async def _take(self, message: Msg) -> None:
+        await self._waiting.put((time.monotonic(), message))
 
     async def run(self, bus: Bus) -> None:
         """Serve until cancelled, a bounded number of requests at a time."""
@@ -46,20 +50,18 @@ class RequestQueue:
         async with asyncio.TaskGroup() as group:
             while True:
                 await slots.acquire()
-                message = await self._waiting.get()
-                group.create_task(self._serve(bus, message)).add_done_callback(lambda _task: slots.release())
+                arrived_s, message = await self._waiting.get()
+                group.create_task(self._serve(bus, message, arrived_s)).add_done_callback(lambda _task: slots.release())
 
-    async def _serve(self, bus: Bus, message: Msg) -> None:
+    async def _serve(self, bus: Bus, message: Msg, arrived_s: float) -> None:
         headers = lower_case(message.headers)
         attributes = {"messaging.system": "nats", "messaging.destination.name": self._subject}
         with telemetry.incoming(headers), telemetry.span("process", telemetry.SpanKind.CONSUMER, attributes):
             try:
-                with budget.travel(headers):
-                    payload = await self._answer(message)
-                    await bus.reply(message, payload)
-            except Problem as problem:
-                log.warning("a reply could not be sent: %s", problem)
-                telemetry.mark_current_failed(problem)
+                with budget.travel(headers, waited_ms=(time.monotonic() - arrived_s) * 1000):
+                    await _reply(bus, message, await self._answer(message))
+            except Problem as unreadable_budget:
+                await _reply(bus, message, _payload(unreadable_budget))
 
     async def _answer(self, message: Msg) -> bytes:
         try:
@@ -67,13 +69,24 @@ class RequestQueue:
             completion = await self._complete(ChatCompletionRequest(model=request.model, messages=request.messages))
         except envelope.EnvelopeError as error:
             problem = problems.invalid_request(str(error))
-        except Problem as raised:
-            problem = raised
+        except Exception as error:  # noqa: BLE001 - an edge of the service: everything becomes an answer
+            problem = problems.from_exception(error)
         else:
             text = completion.choices[0].message.content or ""
             return envelope.encode(
                 "chat.response", ChatResponse(text=text, usage=completion.usage, model=completion.model)
             )
         telemetry.mark_current_failed(problem)
-        details = msgspec.structs.replace(problem.details, trace_id=telemetry.trace_id())
-        return envelope.encode_problem(details)
+        return _payload(problem)
+
+
+async def _reply(bus: Bus, message: Msg, payload: bytes) -> None:
+    try:
+        await bus.reply(message, payload)
+    except Problem as problem:
+        log.warning("a reply could not be sent: %s", problem)
+        telemetry.mark_current_failed(problem)
+
+
+def _payload(problem: Problem) -> bytes:
+    return envelope.encode_problem(msgspec.structs.replace(problem.details, trace_id=telemetry.trace_id()))
