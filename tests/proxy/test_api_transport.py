@@ -17,15 +17,18 @@ from chaos.proxy.api import ControlApi, serve_http
 from chaos.proxy.api.messages import Reply, Request
 from chaos.proxy.api.routing import find_route
 from chaos.proxy.registry import Registry, open_registry
+from chaos.proxy.settings import Options
 
 WITHIN_S = 20.0
 CREATE = b'{"name":"a","listen":"127.0.0.1:0","upstream":"127.0.0.1:1"}'
 
 
 @asynccontextmanager
-async def api(*, loopback_only: bool = False, metrics: bool = False) -> AsyncIterator[tuple[int, Registry]]:
+async def api(
+    *, loopback_only: bool = False, metrics: bool = False, strict: bool = False
+) -> AsyncIterator[tuple[int, Registry]]:
     """An empty server's port and registry."""
-    async with open_registry() as registry:
+    async with open_registry(Options(strict=strict)) as registry:
         control = ControlApi(registry, loopback_only=loopback_only, proxy_metrics=metrics, runtime_metrics=metrics)
         async with serve_http(control, "127.0.0.1", 0) as (_, port):
             yield port, registry
@@ -89,7 +92,7 @@ async def test_a_body_beyond_reason_is_refused() -> None:
     async with api() as (port, registry):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head)
-        for _ in range(9):
+        for _ in range(3):
             writer.write(b" " * 1024 * 1024)
         with anyio.fail_after(WITHIN_S):
             assert b" 413 " in await reader.readline()
@@ -196,6 +199,20 @@ async def test_the_crash_list_is_harmless() -> None:
                 await reader.read()
             await talk(port, request("DELETE", f"/proxies/a/toxics/t{number}"))
         assert b" 200 OK" in await talk(port, request("GET", "/version"))
+
+
+@pytest.mark.parametrize(("strict", "latency"), [(False, 5), (True, 77)])
+async def test_a_refused_update_changes_nothing_unless_strict(strict: bool, latency: int) -> None:
+    """2.12 keeps the attributes that came before the wrong one; ours is all or nothing."""
+    async with api(strict=strict) as (port, registry):
+        await talk(port, request("POST", "/proxies", CREATE))
+        await talk(
+            port, request("POST", "/proxies/a/toxics", b'{"name":"t","type":"latency","attributes":{"latency":5}}')
+        )
+        refused = b'{"attributes":{"latency":77,"jitter":"x"},"toxicity":0.5}'
+        assert b" 400 " in await talk(port, request("POST", "/proxies/a/toxics/t", refused))
+        toxic = registry.get("a").toxic("t")
+    assert (toxic.attributes.latency, toxic.toxicity) == (latency, 1)  # type: ignore[attr-defined]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)

@@ -12,6 +12,7 @@ import math
 import re
 import struct
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 __all__ = [
@@ -39,7 +40,12 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u202
 
 
 class BodyError(ValueError):
-    """A body that Go would refuse; the text is what stands after `bad request body: `."""
+    """A body that Go would refuse; the text is what stands after `bad request body: `.
+
+    `decoded` holds the members that were read before the wrong one: 2.12 keeps them.
+    """
+
+    decoded: Mapping[str, Any] = MappingProxyType({})
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -114,7 +120,11 @@ def decode_fields(value: Any, fields: Mapping[str, GoField], type_name: str, *, 
     for key, member in value:
         name = key if key in fields else key.casefold()
         if name in fields and member is not None:
-            found[name] = _typed(member, *fields[name])
+            try:
+                found[name] = _typed(member, *fields[name])
+            except BodyError as error:
+                error.decoded = found
+                raise
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chaos.proxy.api.bodies import ToxicBody, decode_attributes, decode_toxic
+from chaos.proxy.api.gojson import BodyError
 from chaos.proxy.api.messages import Reply, Request, json_reply
 from chaos.proxy.api.shapes import toxic_shape
 from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError
@@ -38,10 +39,15 @@ class Toxics:
         return json_reply(200, toxic_shape(self._find(request)[1]))
 
     async def update(self, request: Request) -> Reply:
-        """Merge attributes, change toxicity, nothing else; all of it or, when refused, nothing."""
+        """Merge attributes, change toxicity, nothing else; all of it or, when refused, nothing (with -strict: what came first)."""
         proxy, toxic = self._find(request)
         body = decode_toxic(request.body)
-        attributes = decode_attributes(body.attributes, toxic.type, toxic.attributes.__struct_fields__)
+        try:
+            attributes = decode_attributes(body.attributes, toxic.type, toxic.attributes.__struct_fields__)
+        except BodyError as error:
+            if self._registry.server.options.strict:
+                proxy.update_toxic(toxic.name, dict(error.decoded))
+            raise
         return json_reply(200, toxic_shape(proxy.update_toxic(toxic.name, attributes, body.toxicity)))
 
     async def delete(self, request: Request) -> Reply:

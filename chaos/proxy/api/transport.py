@@ -16,12 +16,13 @@ __all__ = ["MAX_BODY", "App", "serve_http"]
 
 App = Callable[[Request], Awaitable[Reply]]
 
-MAX_BODY = 8 * 1024 * 1024
-"""Bytes of a request's body; no client comes near it, and decoding more would hold up the data plane."""
+MAX_BODY = 2 * 1024 * 1024
+"""Bytes of a request's body: some ten thousand proxies; decoding more would hold up the data plane."""
 
 _IDLE_S = 60.0
 _READ_S = 15.0
 _WRITE_S = 30.0
+_LINGER_S = 2.0
 _PLAIN_BYTES = 2048  # Go sends bodies above this size chunked
 _BODILESS = (204, 304)
 
@@ -80,6 +81,7 @@ class _Connection:
         method = event.method.decode("ascii")
         if body is None:
             await self._send(error_reply(413, f"request body above {MAX_BODY} bytes; send less"), method, close=True)
+            await self._linger()
             return False
         reply = await self._app(
             Request(
@@ -104,6 +106,14 @@ class _Connection:
                 return None
             pieces.append(bytes(event.data))
         return b"".join(pieces)
+
+    async def _linger(self) -> None:
+        """Let a client that is still sending read its answer: closing on unread bytes would reset the connection."""
+        self._writer.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_S):
+                while await self._reader.read(65_536):
+                    pass
 
     async def _next_event(self) -> h11.Event | type[h11.PAUSED]:
         while (event := self._http.next_event()) is h11.NEED_DATA:
