@@ -52,6 +52,10 @@ class _Embedded:
         try:
             lease = await self._api.call("POST", "/chaos/leases", asked)
         except ApiError as error:
+            if error.status == 404:
+                raise ProxyError(
+                    f"{self._api.where} is not a chaos-drill proxy: it knows no leases; start one with `chaos-drill proxy`"
+                ) from error
             if error.status != 409:
                 raise
             age_s = error.body.get("age_ms", 0) / 1000
