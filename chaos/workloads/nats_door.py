@@ -57,6 +57,11 @@ class NatsDoor:
         self._namespace = namespace
         self._expected: dict[str, Completion] = {}
 
+    @property
+    def connected(self) -> bool:
+        """Whether the client believes that it is connected."""
+        return self._client.is_connected
+
     def subject(self, rest: str) -> str:
         """A subject of the run's namespace."""
         return f"{self._namespace}.{rest}"
@@ -72,7 +77,7 @@ class NatsDoor:
 
     async def enqueue(self, call: Call, subject: str, payload: bytes) -> Answer | None:
         """Publish to JetStream. None when it is accepted or may be (no PubAck in time), else what refused it."""
-        if not self._client.is_connected:
+        if not self.connected:
             return driver_failure("connect-refused", _UNSENT)
         try:
             await self._stream.publish(subject, payload, headers={**call.queued_headers(), "Nats-Msg-Id": call.op_id})
@@ -87,7 +92,7 @@ class NatsDoor:
 
     async def request(self, call: Call, subject: str, payload: bytes) -> bytes | Answer:
         """Request and reply: the reply's payload, or what went wrong instead."""
-        if not self._client.is_connected:
+        if not self.connected:
             call.ended()
             return driver_failure("connect-refused", _UNSENT)
         try:
@@ -109,7 +114,7 @@ class NatsDoor:
 @asynccontextmanager
 async def open_nats(url: str, namespace: str) -> AsyncIterator[NatsDoor]:
     """Connect (until the caller's deadline) and listen for results; lost connections are restored for as long as the block runs."""
-    client = Client()
+    client, log = Client(), _ConnectionLog()
     try:
         await client.connect(
             url,
@@ -119,7 +124,8 @@ async def open_nats(url: str, namespace: str) -> AsyncIterator[NatsDoor]:
             ping_interval=_PING_INTERVAL_S,
             max_outstanding_pings=2,
             pending_size=0,  # a buffered publish would be delivered long after its operation failed
-            error_cb=_log_error,
+            error_cb=log.error,
+            reconnected_cb=log.reconnected,
         )
         door = NatsDoor(client, namespace)
         await client.subscribe(door.subject("results.>"), cb=door.completed)
@@ -131,8 +137,21 @@ async def open_nats(url: str, namespace: str) -> AsyncIterator[NatsDoor]:
             await client.close()
 
 
-async def _log_error(error: Exception) -> None:
-    _log.warning("nats: %s: %s", type(error).__name__, error)
+class _ConnectionLog:
+    """One line for each change of state: reconnecting fails five times a second for as long as a link is down."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    async def error(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if text != self._last:
+            _log.warning("nats: %s", text)
+        self._last = text
+
+    async def reconnected(self) -> None:
+        _log.warning("nats: connected again")
+        self._last = ""
 
 
 def _failure(error: nats.errors.Error, subject: str) -> Answer:
