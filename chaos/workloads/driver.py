@@ -78,7 +78,7 @@ class Driver:
                 for prober in self._ready.probers:
                     self._tasks.start_soon(self._probe, prober, command)
             case StopLoad():
-                self._ready.load.stop()
+                self._stop_load()
             case Drain(within_s=within_s):
                 self._tasks.start_soon(self._drain, within_s)
             case Quit():
@@ -87,8 +87,8 @@ class Driver:
 
     def finish(self) -> None:
         """Stop what runs and hand the last counts to the outbox."""
+        self._stop_load()
         if self._run is not None:
-            self._run.load.stop()
             self._run.flights.abandon()
             self._report_counts(final=True)
 
@@ -103,6 +103,10 @@ class Driver:
             raise NotReadyError("the load of a run can be started once")
         self._started = True
         self._tasks.start_soon(self._ready.load.run, at_ns)
+
+    def _stop_load(self) -> None:
+        if self._run is not None:
+            self._run.load.stop()
 
     async def _probe(self, prober: Prober, command: Probe) -> None:
         self._outbox.put(await prober.run(command.k, command.within_ms, command.limits_ms))
