@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ __all__ = ["LiveView", "live_view"]
 _REPAINT_S = 0.25
 _JOIN_S = 1.0
 _MOST_WAITING = 1000
+_TIME_WIDTH = 9  # of "  12.3s  "
 
 
 class LiveView:
@@ -70,7 +72,7 @@ class LiveView:
         while not over:
             over = self._over.wait(_REPAINT_S)
             if lines := self._waiting():
-                self._file.write(self._screen.encodable("".join(f"{line}\n" for line in lines)))
+                self._file.write(self._screen.encodable("".join(f"{self._wrapped(line)}\n" for line in lines)))
                 self._file.flush()
 
     def _repaint(self) -> None:
@@ -87,7 +89,11 @@ class LiveView:
                 live.update(self._picture(), refresh=True)
 
     def _print(self, console: Console, line: str) -> None:
-        console.print(Text(self._screen.encodable(line), style="dim"), overflow="fold")
+        console.print(Text(self._screen.encodable(self._wrapped(line)), style="dim"), overflow="fold")
+
+    def _wrapped(self, line: str) -> str:
+        """The line within the screen's width, what is left of it below its text and not below its time."""
+        return textwrap.fill(line, self._screen.width, subsequent_indent=" " * _TIME_WIDTH, break_on_hyphens=False)
 
     def _picture(self) -> Group:
         with self._lock:

@@ -97,7 +97,7 @@ def _held(cells: list[CellVerdict]) -> str:
     if any(cell.cell.fault and cell.cell.workload for cell in cells):
         masked = sum(cell.masked for cell in cells)
         told = f"{count_of(sum(cell.decided for cell in cells), 'decision')} held"
-        return f"{told}, {masked} faults masked" if masked else told
+        return f"{told}, {masked} masked" if masked else told
     named = [(cell.cell.workload or cell.cell.fault, cell.reason) for cell in cells]
     return "; ".join(f"{name}: {reason}" if name else reason for name, reason in named)
 

@@ -21,12 +21,7 @@ _LABEL = 16
 _TAIL = 9  # room for "max 123/s" at the right
 _MOST_FAULTS = 12
 _STEPS_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
-_SHORT = {
-    PhaseName.BASELINE: "base",
-    PhaseName.RECOVERY: "recover",
-    PhaseName.QUIESCENCE: "quiet",
-    PhaseName.BRING_UP: "up",
-}
+_SHORTEST_NAME = 4  # fewer letters of a phase say nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +114,10 @@ def _phases(evidence: Evidence, axis: _Axis, glyphs: Glyphs) -> str:
     for span in spans:
         first, last = axis.column(span.start_ns), axis.column(span.end_ns)
         row[first] = glyphs.edge
-        for name in (span.phase.value, _SHORT.get(span.phase, span.phase.value)):
-            if first + 1 + len(name) <= last:
-                row[first + 1 : first + 1 + len(name)] = name
-                break
+        name = span.phase.value
+        shown = name if len(name) < last - first else name[: max(last - first - 1, 0)]
+        if len(shown) >= min(len(name), _SHORTEST_NAME):
+            row[first + 1 : first + 1 + len(shown)] = shown
     return "".join(row)
 
 

@@ -99,6 +99,18 @@ def test_plain_lines_off_a_terminal() -> None:
     assert show.error is None
 
 
+def test_long_lines_are_wrapped_below_their_text() -> None:
+    """Off a terminal no line is wider than 80 columns, and none of its words is lost."""
+    file = io.StringIO()
+    words = [f"fault-{number} on caller>callee" for number in range(12)]
+    with live_view(sample_plan(), file) as show:
+        show(Note(t_ns=at(1), text=", ".join(words)))
+    first, *rest = file.getvalue().splitlines()
+    assert first.startswith("   0.0s  fault-0")
+    assert all(len(line) <= 80 and line.startswith(" " * 9) for line in [*rest])
+    assert " ".join([first, *rest]).split()[1:] == ", ".join(words).split()
+
+
 def test_quiet_shows_nothing() -> None:
     """Nothing is written at all."""
     file = io.StringIO()
