@@ -60,6 +60,7 @@ class Outbox:
                 await self._urgent.wait()
             self._urgent = anyio.Event()
             await self._flush()
+        await self._flush()  # what came while the last one was being sent
 
     async def _flush(self) -> None:
         while self._items:
