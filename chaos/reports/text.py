@@ -28,7 +28,8 @@ def one_line(text: str) -> str:
     """The text on one line: terminal escapes and control characters gone, runs of white space made one space."""
     plain = _SPACES.sub(" ", _ESCAPES.sub("", text))
     if not plain.isascii() or not plain.isprintable():
-        plain = "".join(char for char in plain if unicodedata.category(char) not in _NOT_TEXT)
+        shown = "".join(char for char in plain if unicodedata.category(char) not in _NOT_TEXT)
+        plain = _SPACES.sub(" ", shown)  # what was between two spaces may be gone
     return plain.strip()
 
 

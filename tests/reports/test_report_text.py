@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chaos.model.event import PhaseName
@@ -42,6 +42,7 @@ def test_a_block_keeps_its_lines() -> None:
 
 
 @given(st.text(st.characters()))
+@example("0 \ud7fc\r0")
 def test_one_line_is_printable_and_stable(text: str) -> None:
     """Nothing that moves a cursor is left, and cleaning twice changes nothing."""
     once = one_line(text)
