@@ -47,6 +47,12 @@ def test_the_sample_is_valid_and_complete() -> None:
     assert (slow["kind"], slow["onset_s"], slow["heal_s"]) == ("latency", 6.1, 10.1)
 
 
+def test_the_kept_sample_report_is_valid() -> None:
+    """The sample in reports/ is by the documented schema; renew it when the schema changes."""
+    sample = json.loads((_SCHEMA.parents[1] / "reports" / "sample" / "verdict.json").read_text())
+    jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text())).validate(sample)
+
+
 def test_a_schema_that_accepts_everything_would_prove_nothing() -> None:
     """A document without its verdict, or with a word that is no verdict, is refused."""
     validator = jsonschema.Draft202012Validator(json.loads(_SCHEMA.read_text()))
