@@ -180,7 +180,7 @@ async def test_a_fault_begins_and_ends_by_itself_and_never_early(server: Server)
 async def test_a_refusing_link_refuses_and_keeps_its_port(server: Server) -> None:
     """While it lasts connects are refused; healed, the same address serves again."""
     async with held(server) as (control, listen):
-        await control.arm(fault("gone", "refuse"), "a>b", at_ns=0, seed=1)
+        await control.arm(fault("gone", "refuse"), "a>b", at_ns=await control.now_ns(), seed=1)
         assert await probe_connect(listen) == "refused"
         await control.heal("a>b")
         assert await round_trip(listen, b"back") == b"back"
@@ -189,7 +189,7 @@ async def test_a_refusing_link_refuses_and_keeps_its_port(server: Server) -> Non
 async def test_giving_the_lease_back_ends_its_faults(server: Server) -> None:
     """No fault outlives its lease."""
     async with held(server) as (control, _):
-        await control.arm(fault(latency=5), "a>b", at_ns=0, seed=1)
+        await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
         await control.release()
         await control.release()
         assert await control.read_back() == ()
@@ -200,7 +200,7 @@ async def test_a_lease_that_is_not_renewed_heals_by_itself(server: Server) -> No
     async with held(server) as (control, _):
         await control.release()
         await control.acquire(holder="run-2", ttl_ms=200, hard_end_ms=HOUR_MS)
-        await control.arm(fault(latency=5), "a>b", at_ns=0, seed=1)
+        await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
         records = await records_until(control, "off")
         assert records[-1].status == "lease"
         assert await control.read_back() == ()
@@ -213,7 +213,7 @@ async def test_the_hard_end_is_not_moved_by_renewals(server: Server) -> None:
     async with held(server) as (control, _):
         await control.release()
         await control.acquire(holder="run-2", ttl_ms=HOUR_MS, hard_end_ms=300)
-        await control.arm(fault(latency=5), "a>b", at_ns=0, seed=1)
+        await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
         await control.renew()
         records = await records_until(control, "off")
         assert records[-1].status == "hard-end"
@@ -226,7 +226,7 @@ async def test_an_http_link_tells_requests_and_what_acted_on_them(server: Server
         await control.arm(
             FaultSpec(name="slow", kind="latency", links=("c>d",), at_ms=0, for_ms=HOUR_MS, attributes={"latency": 20}),
             "c>d",
-            at_ns=0,
+            at_ns=await control.now_ns(),
             seed=1,
         )
         request = b"GET /v1/documents/17 HTTP/1.1\r\nHost: d\r\n\r\n"
@@ -263,10 +263,10 @@ async def test_what_cannot_be_done_is_refused_by_name(server: Server) -> None:
         with pytest.raises(ProxyError, match="proxy already exists"):
             await control.create(Link(name="a>b"), upstream="127.0.0.1:1")
         with pytest.raises(ProxyError, match="proxy not found"):
-            await control.arm(fault(), "no>such", at_ns=0, seed=1)
-        await control.arm(fault(), "a>b", at_ns=0, seed=1)
+            await control.arm(fault(), "no>such", at_ns=await control.now_ns(), seed=1)
+        await control.arm(fault(), "a>b", at_ns=await control.now_ns(), seed=1)
         with pytest.raises(ProxyError, match="toxic already exists"):
-            await control.arm(fault(), "a>b", at_ns=0, seed=1)
+            await control.arm(fault(), "a>b", at_ns=await control.now_ns(), seed=1)
 
 
 async def test_both_streams_are_armed_as_asked(server: Server) -> None:
@@ -276,7 +276,7 @@ async def test_both_streams_are_armed_as_asked(server: Server) -> None:
             name="up", kind="slicer", links=("a>b",), at_ms=0, for_ms=HOUR_MS, stream=Stream.UPSTREAM,
             attributes={"average_size": 2},
         )  # fmt: skip
-        await control.arm(up, "a>b", at_ns=0, seed=1)
+        await control.arm(up, "a>b", at_ns=await control.now_ns(), seed=1)
         assert await round_trip(listen, b"0123456789" * 10) == b"0123456789" * 10
 
 
@@ -300,7 +300,7 @@ async def test_the_wire_log_ends_with_the_proxy() -> None:
         async with connect_embedded(url) as control:
             await control.create(Link(name="a>b", protocol=Protocol.HTTP), upstream="127.0.0.1:1")
             await control.acquire(holder="run-1", ttl_ms=HOUR_MS, hard_end_ms=HOUR_MS)
-            await control.arm(fault(latency=5), "a>b", at_ns=0, seed=1)
+            await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
             with contextlib.suppress(ProxyError):
                 async for _ in control.wire():
                     reading.set()
