@@ -8,11 +8,12 @@ import socket
 
 from chaos.proxy.errors import ListenError
 
-__all__ = ["Address", "bind_error", "format_address", "resolve_listen", "split_host_port"]
+__all__ = ["Address", "bind_address", "bind_error", "format_address", "resolve_listen", "split_host_port"]
 
 #: Family and address for `bind`: (host, port) or (host, port, 0, 0).
 Address = tuple[socket.AddressFamily, tuple[str, int]]
 
+RESOLVE_S = 5.0
 _BIND_WORDS = {
     errno.EADDRINUSE: "address already in use",
     errno.EADDRNOTAVAIL: "cannot assign requested address",
@@ -32,23 +33,29 @@ def split_host_port(text: str) -> tuple[str, str]:
     return host, port
 
 
-async def resolve_listen(text: str) -> Address:
-    """The address to bind; an empty host is every address. Raises ListenError, without the prefix `listen tcp: `."""
+async def resolve_listen(text: str) -> tuple[str, int]:
+    """Host and port as numbers; the host stays empty where it was. Raises ListenError, without the prefix `listen tcp: `."""
     host, port_text = split_host_port(text or ":0")
     port = _port(port_text)
-    if host in {"", "0.0.0.0"} and socket.has_dualstack_ipv6():
-        return socket.AF_INET6, ("::", port)
     if host == "":
-        return socket.AF_INET, ("0.0.0.0", port)
+        return "", port
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(RESOLVE_S):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise ListenError(f"lookup {host}: no such host") from error
     # Like Go, prefer IPv4 for a name.
-    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
-    return family, (str(address[0]), port)
+    _, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return str(address[0]), port
+
+
+def bind_address(host: str, port: int) -> Address:
+    """What to bind for a resolved host: no host, or IPv4's any, is every address of both families."""
+    if host in {"", "0.0.0.0"} and socket.has_dualstack_ipv6():
+        return socket.AF_INET6, ("::", port)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return family, (host or "0.0.0.0", port)
 
 
 def _port(text: str) -> int:

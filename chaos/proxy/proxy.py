@@ -7,7 +7,7 @@ import time
 from itertools import count
 
 from chaos.model.link import Protocol
-from chaos.proxy.address import format_address, resolve_listen
+from chaos.proxy.address import bind_address, format_address, resolve_listen
 from chaos.proxy.chain import Chain
 from chaos.proxy.connection import Connection
 from chaos.proxy.errors import ListenError
@@ -47,12 +47,12 @@ class Proxy:
 
     # Listening.
 
-    async def start(self, *, update: bool = False) -> None:
-        """Listen. Raises ListenError; its text has Go's prefix on create and lacks it on update."""
+    async def start(self) -> None:
+        """Listen. Raises ListenError."""
         try:
-            address = await resolve_listen(self.listen)
+            address = bind_address(*await resolve_listen(self.listen))
         except ListenError as error:
-            raise error if update else ListenError(f"listen tcp: {error}") from error
+            raise ListenError(f"listen tcp: {error}") from error
         listener = Listener(address, self._accepted)
         try:
             if not self.chain.refusing:
@@ -91,14 +91,13 @@ class Proxy:
         except ListenError:
             self.server.timers.at(time.monotonic_ns() + RELISTEN_NS, self._listen_or_refuse)
 
-    async def differs(self, listen: str | None, upstream: str | None) -> bool:
-        """Whether these are other addresses than the present ones, after resolving. Raises ListenError, without the prefix."""
-        if upstream is not None and upstream != self.upstream:
-            return True
-        if listen is None or listen == self.listen:
-            return False
-        (_, (host, port)) = await resolve_listen(listen)
-        return port == 0 or format_address(host, port) != self.listen
+    async def differs(self, listen: str | None = None, upstream: str | None = None) -> bool:
+        """Whether these are other addresses than the present ones; as in 2.12 the text shown is compared with the resolved one.
+
+        Raises ListenError, without the prefix `listen tcp: `, also for a present text that cannot be resolved.
+        """
+        resolved = format_address(*await resolve_listen(self.listen if listen is None else listen))
+        return resolved != self.listen or (upstream is not None and upstream != self.upstream)
 
     async def update(
         self, *, listen: str | None = None, upstream: str | None = None, enabled: bool | None = None
@@ -110,7 +109,7 @@ class Proxy:
             self.listen = self.listen if listen is None else listen
             self.upstream = self.upstream if upstream is None else upstream
         if wanted and not self.enabled:
-            await self.start(update=True)
+            await self.start()
         elif self.enabled and not wanted:
             self.stop()
 
