@@ -44,7 +44,8 @@ class Outcome(Enum):
 class Decision:
     """An outcome; a violation says what is wrong in the words of a finding, an undecided one says why in `reason`.
 
-    `remark` marks held operations worth counting in the cell's reason.
+    `remark` marks operations worth counting in the cell's reason. `rests_on_time`: another clock, or a quieter machine, might have shown
+    something else; content does not.
     """
 
     outcome: Outcome
@@ -55,6 +56,7 @@ class Decision:
     expected: str = ""
     seen: str = ""
     link: str | None = None
+    rests_on_time: bool = False
     facts: tuple[str, ...] = ()
 
 
@@ -104,6 +106,7 @@ def add_up(
     at_most: int | None = None,
     findings: tuple[Finding, ...] = (),
     why_undecided: str = "",
+    why_empty: str = "",
     remarks: str = "",
 ) -> CellVerdict:
     """The cell's verdict by the table above. `at_most` is how many operations a counted fault can hit, None for others."""
@@ -112,7 +115,7 @@ def add_up(
     if counts.violated:
         verdict, reason = Verdict.VIOLATED, f"{counts.violated} of {counted(counts.population, 'operation')}"
     elif not counts.population:
-        verdict, reason = Verdict.UNKNOWN, "no operation met this cell"
+        verdict, reason = Verdict.UNKNOWN, "no operation met this cell" + (f": {why_empty}" if why_empty else "")
     elif counts.undecided > tolerated:
         verdict, reason = Verdict.UNKNOWN, f"{counts.undecided} of {counts.population} undecided"
     elif counts.decided < required:
@@ -121,7 +124,7 @@ def add_up(
         verdict, reason = Verdict.HOLDS, _held_text(counts)
     if counts.undecided and why_undecided:
         reason += (
-            f" ({counts.undecided} undecided: {why_undecided})" if verdict is Verdict.HOLDS else f": {why_undecided}"
+            f": {why_undecided}" if verdict is Verdict.UNKNOWN else f" ({counts.undecided} undecided: {why_undecided})"
         )
     return CellVerdict(
         cell=cell,

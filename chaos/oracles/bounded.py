@@ -81,6 +81,7 @@ def _violated(
     slack_ms = max(case.settings.bound_slack_ms, case.settings.bound_slack_ratio * operation.deadline_ms)
     return Decision(
         outcome=Outcome.VIOLATED,
+        rests_on_time=True,
         error_class=error_class,
         cause=cause,
         expected=f"{what} by D + {format_ms(slack_ms)} = {format_ms(limit_ms)}",

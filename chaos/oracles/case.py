@@ -170,6 +170,14 @@ class Case:
         ]
         return tuple(exits + gone)
 
+    @cached_property
+    def steady_from_ns(self) -> int | None:
+        """About when the two steady windows began, before which the system was warming up; None if it never was steady."""
+        baseline = self.evidence.baseline
+        if baseline is None or not baseline.steady:
+            return None
+        return baseline.t_ns - int(2 * self.plan.scenario.timeline.baseline.window_ms * NS_PER_MS)
+
     # --- Recovery.
 
     def recovering(self, operation: Operation) -> bool:

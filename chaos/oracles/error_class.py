@@ -20,6 +20,7 @@ __all__ = ["ERROR_CLASS"]
 
 _NAME = "error-class"
 _TOO_MANY = 429
+_TIMEOUT = 504
 
 
 def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concern, ...]) -> Decision:
@@ -42,6 +43,7 @@ def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concer
         if allowed
         else "ok: no fault concerns this operation",
         seen=answer_text(operation.answer),
+        rests_on_time=status == _TIMEOUT,
     )
 
 

@@ -11,11 +11,15 @@ from chaos.model.operation import Operation
 from chaos.model.verdict import Cell, CellVerdict, Verdict
 from chaos.oracles.algebra import ASIDE, Counts, Decision, Outcome, add_up, undecided
 from chaos.oracles.between import DRIVER
-from chaos.oracles.case import Case
+from chaos.oracles.case import Case, unanswered
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
 from chaos.oracles.findings import Violation, group
 
 __all__ = ["Decide", "judge_operations"]
+
+# Counted in the cell's reason, but no part of it: other oracles own these times.
+_RECOVERING = Decision(outcome=Outcome.ASIDE, remark="failed on the way to recovery")
+_WARMING_UP = Decision(outcome=Outcome.ASIDE, remark="late before the system was steady")
 
 Decide = Callable[[Case, Cell, Operation, tuple[Concern, ...]], Decision]
 
@@ -50,14 +54,14 @@ class _Judged:
 
     def take(self, cell: Cell, operation: Operation, concerns: tuple[Concern, ...], decision: Decision) -> None:
         self._outcomes[decision.outcome] += 1
+        if decision.remark:
+            self._remarks[decision.remark] += 1
         if decision.outcome is Outcome.ASIDE:
             return
         if decision.outcome is Outcome.UNDECIDED:
             self._reasons[decision.reason] += 1
         elif decision.outcome is Outcome.VIOLATED:
             self._violations.append(Violation(operation=operation, decision=decision, concerns=concerns))
-        if decision.remark:
-            self._remarks[decision.remark] += 1
         if concerns and any(one.hit and one.fault == cell.fault for one in concerns):
             self._hit += 1
             self._masked += operation.ok
@@ -75,6 +79,9 @@ class _Judged:
             counts,
             settings=case.settings,
             findings=group(case, cell, self._violations),
+            why_empty="; ".join(
+                one.text for (fault, _), one in case.proofs.items() if fault == cell.fault and not one.proven
+            ),
             why_undecided=self._reasons.most_common(1)[0][0] if self._reasons else "",
             remarks=", ".join(f"{count} {remark}" for remark, count in self._remarks.most_common()),
         )
@@ -100,9 +107,10 @@ def _decide(
             else _unproven(case, cell.fault, concerns)
         )
     if answers_for_faults and cell.fault is None and case.recovering(operation):
-        return ASIDE
+        return _RECOVERING
     if decision.outcome is Outcome.VIOLATED:
-        return _excuse(case, cell, index, operation, concerns, answers_for_faults=answers_for_faults) or decision
+        excuse = _excuse(case, cell, index, operation, concerns, decision) if answers_for_faults else None
+        return excuse or decision
     return decision
 
 
@@ -156,23 +164,26 @@ def _excuse(
     index: int,
     operation: Operation,
     concerns: tuple[Concern, ...],
-    *,
-    answers_for_faults: bool,
+    decision: Decision,
 ) -> Decision | None:
     """Why a violation must not be blamed on the system, or None. An ok answer whose content is wrong has no excuse."""
-    if not answers_for_faults:
-        return None
     broken = case.broken_rig(operation)
     if broken:
         return undecided(broken)
     if any(_shields(case, operation, one) for one in concerns):
         return undecided("another fault sat between the driver and the system")
     if cell.fault is None:
-        return _excuse_clear(case, index, operation)
+        return _excuse_clear(case, index, operation, decision)
     return None
 
 
-def _excuse_clear(case: Case, index: int, operation: Operation) -> Decision | None:
+def _excuse_clear(case: Case, index: int, operation: Operation, decision: Decision) -> Decision | None:
+    if case.steady_from_ns is None:
+        return undecided("the system never was steady, with no fault")
+    if decision.rests_on_time and operation.start_ns < case.steady_from_ns:
+        return _WARMING_UP
+    if decision.rests_on_time and not unanswered(operation) and case.lag_ms(operation.start_ns, until_ns(operation)):
+        return undecided("the driver's loop stood still meanwhile")
     if index in case.concerns.doubtful:
         return undecided("a fault on its route was armed, but never seen to begin")
     if case.wire_lost and any(one.overlaps(operation.start_ns, until_ns(operation)) for one in case.concerns.windows):

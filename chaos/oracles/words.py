@@ -14,6 +14,8 @@ from chaos.oracles.text import clip
 
 __all__ = ["answer_text", "blamed_link", "meanwhile", "record_text", "speaker", "where_to_look"]
 
+_ABORTED = "aborted"
+_GATEWAY_STATUSES = frozenset({"502", "503", "504"})
 _DID = {
     "latency": "was slow",
     "bandwidth": "sent slowly",
@@ -81,8 +83,37 @@ def blamed_link(operation: Operation, concerns: Iterable[Concern], fault: str | 
     return max(own, key=lambda one: (one.hit, places.get(one.link, -1))).link
 
 
+def _turning_point(case: Case, operation: Operation) -> str | None:
+    """The service that made something else of an error from below: its last answer from there failed, what it answered is no such failure.
+
+    Known where the wire shows both sides.
+    """
+    last: dict[str, str] = {}
+    for one in case.story(operation):
+        if one.kind == "reply" and one.status:
+            last[one.link] = one.status
+    for name, status in last.items():
+        service = case.links[name].callee if name in case.links else ""
+        below = [last[each] for each in last if each in case.links and case.links[each].caller == service]
+        if any(_failed(each) for each in below) and not _passed_on(status, below):
+            return service
+    return None
+
+
+def _failed(status: str) -> bool:
+    return status == _ABORTED or status[:1] == "5"
+
+
+def _passed_on(status: str, below: list[str]) -> bool:
+    """An error from below is kept as it is, and a cut becomes one of the gateway statuses."""
+    return status == _ABORTED or status in below or (_ABORTED in below and status in _GATEWAY_STATUSES)
+
+
 def where_to_look(case: Case, operation: Operation, link: str | None) -> str:
-    """The services whose logs tell more: the caller on the faulted link first, then the one that answered."""
+    """The services whose logs tell more: who turned the error into another, else the caller on the faulted link and the one that answered."""
+    turned = _turning_point(case, operation)
+    if turned is not None:
+        return f"logs of {turned}; link {link}" if link else f"logs of {turned}"
     names = []
     if link is not None and link in case.links:
         names.append(case.links[link].caller)

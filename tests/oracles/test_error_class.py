@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.model.event import EvidenceLost, ProcessExited
+from chaos.model.event import BaselineJudged, EvidenceLost, ProcessExited
 from chaos.model.operation import Answer, Operation
 from chaos.model.verdict import CellVerdict, Verdict
 from chaos.oracles import judge
@@ -67,6 +67,27 @@ def test_a_generic_500_reads_like_a_sentence() -> None:
     assert "+2ms gateway>provider reply aborted [broken]" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("inner", "outer", "where"),
+    [
+        ("503", "500", "logs of api; link gateway>provider"),  # api made a 500 of it
+        ("500", "500", "logs of rag; link gateway>provider"),  # rag did, api passed it on
+        ("aborted", "500", "logs of api; link gateway>provider"),
+    ],
+)
+def test_the_finding_names_the_service_that_changed_the_error(inner: str, outer: str, where: str) -> None:
+    """The wire shows what came from below and what was made of it."""
+    failed = operation(22.05, error(500))
+    wire = (
+        *exchange(failed, "gateway>provider", "broken"),
+        *exchange(failed, "rag>gateway", status="503"),
+        *exchange(failed, "api>rag", status=inner),
+        *exchange(failed, "driver>api", status=outer),
+    )
+    (finding,) = judged(run(plan(fault()), *steady_load(20, 26), failed, wire=wire), UNDER).findings
+    assert finding.where == where
+
+
 def test_a_scenario_may_declare_statuses() -> None:
     """Overrides per operation."""
     assert under(error(409), statuses={"ask": (409,)}).verdict is Verdict.HOLDS
@@ -109,6 +130,27 @@ def test_recovery_time_is_for_recovers_to_judge() -> None:
     assert judged(after, "error-class/none/rag").verdict is Verdict.VIOLATED
     unasked = run(plan(fault(), oracles=("error-class",)), *steady_load(10, 19), operation(26.1, error()))
     assert judged(unasked, "error-class/none/rag").verdict is Verdict.VIOLATED
+
+
+def test_a_system_that_never_was_steady_is_not_blamed_for_errors() -> None:
+    """The run is UNKNOWN then; wrong content is still wrong content."""
+    shaky = BaselineJudged(t_ns=20 * SECOND, steady=False, reason="", operations=100)
+    evidence = run(plan(fault()), *steady_load(10, 19, error(500)), baseline=shaky)
+    verdict = judged(evidence, "error-class/none/rag")
+    assert (verdict.verdict, verdict.undecided) == (Verdict.UNKNOWN, 90)
+
+
+def test_before_the_system_was_steady_it_may_be_slow_but_not_wrong() -> None:
+    """The steady windows of 5 s began at 15 s: a timeout before is warming up, an internal error is an error."""
+    ready = BaselineJudged(t_ns=25 * SECOND, steady=True, reason="", operations=100)
+    what = plan(fault("latency", "agent>nats"))
+    timed_out = run(what, *steady_load(15, 19), operation(14.5, error(504)), baseline=ready)
+    verdict = judged(timed_out, "error-class/none/rag")
+    assert (verdict.violated, verdict.reason) == (0, "40 operations; 1 late before the system was steady")
+    wrong = run(what, *steady_load(15, 19), operation(14.5, error(500)), baseline=ready)
+    assert judged(wrong, "error-class/none/rag").violated == 1
+    late = run(what, *steady_load(15, 19), operation(15.5, error(504)), baseline=ready)
+    assert judged(late, "error-class/none/rag").violated == 1
 
 
 def test_a_fault_that_was_not_seen_to_begin_leaves_errors_undecided() -> None:

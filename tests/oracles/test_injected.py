@@ -109,6 +109,12 @@ def test_a_fault_that_never_began() -> None:
     assert "never seen to begin" in injected(with_fault(run(plan(fault()), *LOAD), onset_ns=None)).reason
 
 
+def test_a_cell_that_nobody_met_says_why() -> None:
+    """The fault never began, so nobody could."""
+    evidence = with_fault(run(plan(fault()), *steady_load(10, 20)), onset_ns=None)
+    assert judged(evidence, "bounded/broken/rag").reason == "no operation met this cell: it was never seen to begin"
+
+
 def test_every_link_must_be_proven() -> None:
     """One silent link of two leaves the fault UNKNOWN, and names the link."""
     what = plan(fault("latency", "gateway>provider", "agent>nats"))
