@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -302,6 +303,18 @@ def test_no_bytes_raise_and_every_exchange_ends_once(steps: list[Step]) -> None:
     requests = [row.number for row in records if row.kind == "request"]
     replies = [row.number for row in records if row.kind == "reply" and row.number]
     assert sorted(replies) == sorted(requests)
+
+
+def test_requests_piled_up_without_replies_are_not_kept_for_ever() -> None:
+    """Pipelining against a callee that hangs ends the framing, not the memory; every request seen still has its end."""
+    rows: list[tuple[Any, ...]] = []
+    framer = Http1Framer("l>m", 1, rows.append)
+    for _ in range(3):
+        framer.feed_request(b"GET / HTTP/1.1\r\n\r\n" * 2000, 0)
+    assert framer.open_exchanges == 4096
+    framer.end(0)
+    kinds = Counter(row[1] for row in rows)
+    assert kinds == {"request": 4096, "reply": 4096, "raw": 1}
 
 
 def test_endless_heads_and_lines_hold_bounded_memory() -> None:
