@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
+from chaos.wire.http1_values import number_of, retry_after_s
 from chaos.wire.signature import http_signature
 
 __all__ = [
@@ -27,8 +28,6 @@ _FIELD_LINE = re.compile(rb"(" + _TOKEN + rb")[ \t]*:([^\r\n\x00]*)\r?")
 _FOLDED_LINE = re.compile(rb"[ \t][^\r\n\x00]*\r?")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _OP_ID = re.compile(rb"(?:^|,)[ \t]*op\.id[ \t]*=[ \t]*([^,;\t ]*)")
-_IMF_DATE = re.compile(rb"[A-Za-z]{3}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT")
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _TOKEN_BYTES = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _MAX_LENGTH_DIGITS = 18
 
@@ -194,7 +193,7 @@ def _take_evidence(head: RequestHead, name: str, value: bytes) -> None:
             text = found[1].decode("latin-1")
             head.op_id = (unquote(text) if "%" in text else text)[:200]
     elif name == "x-budget-ms":
-        head.budget_ms = _number(value)
+        head.budget_ms = number_of(value)
     elif name == "idempotency-key":
         head.idempotency_key = value.decode("latin-1")[:200]
 
@@ -232,36 +231,9 @@ def parse_reply_head(data: bytes, pos: int, end: int) -> ReplyHead | None:
             encoded = value.lower() != b"identity"
     head.event_stream = head.event_stream and not encoded  # a compressed stream does not show its marker
     if retry_after:
-        head.retry_after_s = _retry_after(retry_after, date)
+        head.retry_after_s = retry_after_s(retry_after, date)
     return head
 
 
 def _ends_chunked(value: bytes) -> bool:
     return value.rpartition(b",")[2].strip().lower() == b"chunked"
-
-
-def _number(text: bytes) -> float | None:
-    digits, _, fraction = text.partition(b".")
-    if len(text) > _MAX_LENGTH_DIGITS or not digits.isdigit() or (fraction and not fraction.isdigit()):
-        return None
-    return float(text)
-
-
-def _retry_after(value: bytes, date: bytes) -> float | None:
-    """Seconds of Retry-After; a date counts from the reply's own Date, so no clock is needed (RFC 9110, 10.2.3)."""
-    if value.isdigit():
-        return _number(value)
-    until, now = _seconds(value), _seconds(date)
-    return None if until is None or now is None else float(max(0, until - now))
-
-
-def _seconds(date: bytes) -> int | None:
-    match = _IMF_DATE.fullmatch(date)
-    if match is None or match[2] not in _MONTHS:
-        return None
-    day, year, hour, minute, second = (int(match[group]) for group in (1, 3, 4, 5, 6))
-    month = _MONTHS.index(match[2]) + 1
-    # Days since an arbitrary day, March-based so that a leap day is the last of its year.
-    shifted = year - (month <= 2)
-    days = 365 * shifted + shifted // 4 - shifted // 100 + shifted // 400 + (153 * ((month + 9) % 12) + 2) // 5 + day
-    return days * 86_400 + hour * 3_600 + minute * 60 + second
