@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 READ_BYTES = 64 * 1024
+# A peer that vanished without a word is noticed: probes as Go's net package sends them.
+KEEPALIVE_S = 15
 _LINGER_0 = struct.pack("ii", 1, 0)
 
 
@@ -236,6 +238,10 @@ def _tune(transport: asyncio.Transport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
 
 
 def _abort(transport: asyncio.Transport | None) -> None:

@@ -79,7 +79,7 @@ class Pipe:
         self.received = 0
         self.sent = 0
         self.finished = False
-        self._pending: list[bytes] = []
+        self._pending: list[Item] = []
         self._pending_bytes = 0
         self._timers = timers
         self._timer: Timer | None = None
@@ -113,12 +113,16 @@ class Pipe:
             self._run(0, [end], monotonic_ns())
 
     def connect(self, sink: asyncio.Transport) -> None:
-        """The sink is there: what waited for it goes out."""
+        """The sink is there: what waited for it goes out, an end included."""
         self.sink = sink
         pending, self._pending, self._pending_bytes = self._pending, [], 0
-        for data in pending:
-            sink.write(data)
-        self._settle()
+        for item in pending:
+            if isinstance(item, bytes):
+                sink.write(item)
+            else:
+                self.ended(self, item, self._cause)
+        if not self.finished:
+            self._settle()
 
     def sink_full(self, full: bool) -> None:
         """The sink's buffer is above its mark, or below it again."""
@@ -174,7 +178,7 @@ class Pipe:
             if item.__class__ is bytes:
                 self._write(item)  # one class check a chunk, in the hottest place there is
             else:
-                self.ended(self, cast("End", item), self._cause)
+                self._end(cast("End", item))
                 if self.finished:
                     return
         if not self.finished:
@@ -214,6 +218,12 @@ class Pipe:
             self.sink.write(data)
         if self.passed is not None:
             self.passed(data)
+
+    def _end(self, end: End) -> None:
+        if self.sink is None and end is not End.RESET:
+            self._pending.append(end)
+        else:
+            self.ended(self, end, self._cause)
 
     def _wake(self) -> None:
         self._timer = None

@@ -51,6 +51,26 @@ async def test_data_before_a_close_is_delivered(open_rig: Any) -> None:
     assert len(await client.rest()) == 64_000
 
 
+async def test_an_upstream_that_speaks_and_leaves_at_once_is_heard(rig_of: Any) -> None:
+    """However quick it is, its words and its end reach the client."""
+
+    async def hello(peer: Any) -> None:
+        await peer.send(b"hello")
+        peer.half_close()
+
+    rig = await rig_of(hello)
+    for client in [await rig.connect() for _ in range(50)]:
+        assert await client.rest() == b"hello"
+
+
+async def test_an_upstream_that_speaks_first_meets_its_limit(rig_of: Any) -> None:
+    """A toxic that closes before the client's side is joined still lets its bytes through."""
+    rig = await rig_of(lambda peer: peer.send(b"hello"))
+    rig.toxic("limit_data", bytes=3)
+    for client in [await rig.connect() for _ in range(50)]:
+        assert await client.rest() == b"hel"
+
+
 @pytest.mark.parametrize("side", ["client", "upstream"])
 async def test_a_reset_passes_as_a_reset(open_rig: Any, side: str) -> None:
     """An RST of one side is an RST for the other."""
