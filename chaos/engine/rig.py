@@ -19,9 +19,9 @@ from chaos.engine.leases import StoredLease, keep_lease
 from chaos.engine.redaction import Redaction
 from chaos.errors import NotReadyError
 from chaos.links import LinkControl, connect_embedded
-from chaos.model.event import AnyEvent, LinkUp, Note, ProcessExited, ProcessStarted
+from chaos.model.event import AnyEvent, LinkUp, ProcessExited, ProcessStarted
 from chaos.model.plan import Plan
-from chaos.system.child import ChildExit, ChildSpec
+from chaos.system.child import Child, ChildExit, ChildSpec
 from chaos.system.children import Children, open_children
 from chaos.system.environment import minimal_environment
 from chaos.system.local import LocalSystem
@@ -61,24 +61,23 @@ async def bring_up(plan: Plan, *, run_id: str, logs: Path, redaction: Redaction,
     scratch = make_scratch(run_id)
     async with open_children(scratch, logs) as children:
         with LocalSystem(
-            children, logs, defects=plan.defects, progress=lambda line: emit(Note(t_ns=now_ns(), text=line))
+            children, logs, defects=plan.defects, progress=lambda child, ms: emit(_started(child, ms))
         ) as system:
             redaction.add(system.secrets())
             async with anyio.create_task_group() as group:
                 group.start_soon(_tell_exits, children, emit)
-                async with _open_links(plan, children, run_id, logs) as control:
-                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, emit)
+                async with _open_links(plan, children, run_id, logs, emit) as control:
                     listeners = await _create_links(control, plan, system.reserve(), emit)
                     await system.start({name: _address(text) for name, text in listeners.items()})
-                    async with _open_driver(plan, children, system, listeners, run_id, logs) as driver:
-                        for child in children.living:
-                            emit(
-                                ProcessStarted(
-                                    t_ns=now_ns(), name=child.name, pid=child.pid, log=f"logs/{child.log.name}"
-                                )
-                            )
+                    async with _open_driver(plan, system, listeners, children, run_id, logs) as driver:
+                        emit(_started(children["driver"]))
                         yield Rig(control=control, driver=driver, system=system, children=children, listeners=listeners)
                 group.cancel_scope.cancel()
+
+
+def _started(child: Child, ready_ms: float = 0.0) -> ProcessStarted:
+    log = f"logs/{child.log.name}"
+    return ProcessStarted(t_ns=now_ns(), name=child.name, pid=child.pid, log=log, ready_ms=round(ready_ms, 1))
 
 
 async def _tell_exits(children: Children, emit: Emit) -> None:
@@ -93,7 +92,9 @@ def _exited(exit_: ChildExit) -> ProcessExited:
 
 
 @asynccontextmanager
-async def _open_links(plan: Plan, children: Children, run_id: str, logs: Path) -> AsyncIterator[LinkControl]:
+async def _open_links(
+    plan: Plan, children: Children, run_id: str, logs: Path, emit: Emit
+) -> AsyncIterator[LinkControl]:
     """Start the embedded proxy, take its lock, and write the lease to disk before anything can be injected."""
     with reserve_port() as hold:
         spec = ServiceSpec(
@@ -101,14 +102,17 @@ async def _open_links(plan: Plan, children: Children, run_id: str, logs: Path) -
             argv=(sys.executable, "-m", "chaos.proxy", "-host", hold.address.host, "-port", str(hold.address.port)),
             ready=HttpReady(path="/version"),
         )
-        await start_service(children, spec, hold, {}, logs / "proxy.log")
+        emit(_started(await start_service(children, spec, hold, {}, logs / "proxy.log")))
         url = f"http://{hold.address}"
         names = tuple(link.name for link in plan.links)
         lease = StoredLease.of_this_process(run_id, url, names)
         with keep_lease(lease):
             async with connect_embedded(url) as control:
                 await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))
-                yield control
+                async with anyio.create_task_group() as group:
+                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, emit)
+                    yield control
+                    group.cancel_scope.cancel()
 
 
 def _longest_ms(plan: Plan) -> float:
@@ -142,7 +146,7 @@ def _address(text: str) -> Address:
 
 @asynccontextmanager
 async def _open_driver(
-    plan: Plan, children: Children, system: LocalSystem, listeners: Mapping[str, str], run_id: str, logs: Path
+    plan: Plan, system: LocalSystem, listeners: Mapping[str, str], children: Children, run_id: str, logs: Path
 ) -> AsyncIterator[Control]:
     socket = children.scratch.path / "driver.sock"
     async with open_control(socket) as driver:

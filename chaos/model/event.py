@@ -63,11 +63,12 @@ class PhaseStarted(Event, frozen=True, kw_only=True, tag=True):
 
 
 class ProcessStarted(Event, frozen=True, kw_only=True, tag=True):
-    """A child of the run is up. `log` is relative to the run's folder."""
+    """A child of the run is up. `log` is relative to the run's folder; `ready_ms` is how long it took to be ready."""
 
     name: str
     pid: int
     log: str = ""
+    ready_ms: float = 0.0
 
 
 class ProcessExited(Event, frozen=True, kw_only=True, tag=True):

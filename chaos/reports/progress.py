@@ -15,6 +15,7 @@ from chaos.model.event import (
     PhaseStarted,
     ProbesFinished,
     ProcessExited,
+    ProcessStarted,
     Progress,
     RunEnded,
     RunStarted,
@@ -82,6 +83,8 @@ class LiveState:
         match event:
             case RunStarted():
                 return f"run {event.run_id}, seed {event.plan.scenario.seed}"
+            case ProcessStarted() if event.ready_ms:
+                return f"{event.name} is up ({event.ready_ms / 1000:.1f} s)"
             case PhaseStarted():
                 return f"phase {event.phase}"
             case BaselineJudged():

@@ -32,8 +32,8 @@ from chaos.system.wiring import Credentials, Wiring
 
 __all__ = ["DriverSettings", "LocalSystem", "Progress"]
 
-Progress = Callable[[str], None]
-"""Told one line for each part that came up."""
+Progress = Callable[[Child, float], None]
+"""Told each part that came up, and the milliseconds it took to be ready."""
 
 POSTGRES, NATS, MONITOR = "postgres", "nats", "nats-monitor"
 
@@ -63,7 +63,7 @@ class LocalSystem:
         namespace: str = "ref",
         defects: tuple[str, ...] = (),
         otlp_endpoint: str | None = None,
-        progress: Progress = lambda _line: None,
+        progress: Progress = lambda _child, _ms: None,
     ) -> None:
         self._children = children
         self._log_dir = log_dir
@@ -183,7 +183,7 @@ class LocalSystem:
 
     def _up(self, child: Child, began_s: float) -> None:
         self._specs[child.name] = child.spec
-        self._progress(f"{child.name} ready in {time.monotonic() - began_s:.1f} s")
+        self._progress(child, (time.monotonic() - began_s) * 1000)
 
 
 async def _together(*steps: Coroutine[None, None, None]) -> None:

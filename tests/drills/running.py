@@ -104,7 +104,7 @@ def start_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -
                 process.communicate(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.communicate()
+        process.communicate()
 
 
 def run_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -> Result:
