@@ -19,6 +19,7 @@ __all__ = ["HttpDoor", "HttpReply", "open_http"]
 MAX_BODY_BYTES = 8 * 1024 * 1024
 # Shorter than servers keep an idle connection (uvicorn: 5 s): reusing one at the moment it is closed would look like a failure.
 _KEEPALIVE_S = 2.0
+_KEPT_ALIVE = 20  # the pool looks at each of them for every request
 _RESET = frozenset({errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED})
 
 
