@@ -53,7 +53,7 @@ def _notes(case: Case) -> tuple[str, ...]:
         notes.append(f"{evidence.interrupted_by} ended the run early; it was judged on what there is")
     if case.clock_stepped:
         notes.append(f"{case.clock_stepped}: nothing that rests on time was decided")
-    notes += [f"{one.count} records lost: {one.what}" for one in evidence.lost]
+    notes += [f"evidence lost ({one.count}): {one.what}" for one in evidence.lost]
     notes += [
         f"{one.name} exited with {one.code}, which nobody asked for" for one in evidence.exits if not one.expected
     ]

@@ -100,7 +100,7 @@ def test_notes_tell_what_a_reader_should_know() -> None:
     text = "\n".join(judge(odd).notes)
     assert text.count("healing was slow") == 1
     assert "rag exited with -9" in text
-    assert "4 records lost: wire" in text
+    assert "evidence lost (4): wire" in text
     assert "clock stepped by 70 ms" in text
 
 
