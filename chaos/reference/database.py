@@ -61,15 +61,18 @@ class Database:
                     log.warning("postgres is not ready: %s", last_error)
                 await asyncio.sleep(_RETRY_PAUSE_S)
 
-    async def read(self, summary: str, sql: str, *arguments: object) -> list[Any]:
-        """Rows of a read-only statement; asked once more on a fresh connection if the first one broke."""
+    async def fetch(self, summary: str, sql: str, *arguments: object) -> list[Any]:
+        """Rows of a statement that may run twice (it reads, or deletes what it names by id).
+
+        Asked once more on a fresh connection if the first one broke.
+        """
         attributes = {"db.system.name": "postgresql", "db.query.summary": summary}
         with telemetry.span(summary, telemetry.SpanKind.CLIENT, attributes), _Translated():
             async with asyncio.timeout(self._limit_s()):
                 try:
-                    return await self._read_once(sql, arguments)
+                    return await self._fetch_once(sql, arguments)
                 except _BROKEN:
-                    return await self._read_once(sql, arguments)
+                    return await self._fetch_once(sql, arguments)
 
     @asynccontextmanager
     async def transaction(self, summary: str) -> AsyncIterator[Connection]:
@@ -88,7 +91,7 @@ class Database:
             raise problems.unavailable(_NAME, "postgres has not been reached since the service started")
         return budget.limit_ms(self._timeout_ms, _NAME) / 1000
 
-    async def _read_once(self, sql: str, arguments: tuple[object, ...]) -> list[Any]:
+    async def _fetch_once(self, sql: str, arguments: tuple[object, ...]) -> list[Any]:
         async with self._connection() as connection:
             rows: list[Any] = await connection.fetch(sql, *arguments)
             return rows

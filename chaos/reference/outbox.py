@@ -14,16 +14,25 @@ import msgspec
 
 from chaos.reference import budget, telemetry
 from chaos.reference.bus import Bus, travel_headers
-from chaos.reference.database import Connection, Database
+from chaos.reference.database import Database
 from chaos.reference.problems import Problem
 
-__all__ = ["Outbox"]
+__all__ = ["Entry", "Outbox"]
 
 log = logging.getLogger(__name__)
 
 _BATCH = 50
 _POLL_S = 1.0
 _PAUSE_S = 0.2
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way into the outbox; the op id comes from the row it announces."""
+
+    subject: str
+    message_id: str
+    headers: bytes
+    payload: bytes
 
 
 class Outbox:
@@ -49,13 +58,12 @@ class Outbox:
             );
         """
 
-    async def write(self, connection: Connection, subject: str, message_id: str, payload: bytes) -> None:
-        """Add a message to the open transaction; its trace context is fixed here, where it is created."""
+    def entry(self, subject: str, message_id: str, payload: bytes) -> Entry:
+        """A row for the statement that writes the data; its trace context is fixed here, where it is created."""
         attributes = {"messaging.system": "nats", "messaging.destination.name": subject}
         with telemetry.span("create", telemetry.SpanKind.PRODUCER, attributes):
             headers = {**travel_headers(), "Nats-Msg-Id": message_id}
-        sql = f"INSERT INTO {self._table} (op_id, subject, message_id, headers, payload) VALUES ($1, $2, $3, $4, $5)"  # noqa: S608
-        await connection.execute(sql, telemetry.op_id(), subject, message_id, msgspec.json.encode(headers), payload)
+        return Entry(subject=subject, message_id=message_id, headers=msgspec.json.encode(headers), payload=payload)
 
     def nudge(self) -> None:
         """Tell the relay that a transaction with a message was committed."""
@@ -78,12 +86,16 @@ class Outbox:
 
     async def _relay_batch(self) -> bool:
         select = f"SELECT id, subject, headers, payload FROM {self._table} ORDER BY id LIMIT {_BATCH}"  # noqa: S608
-        rows = await self._database.read(f"SELECT {self._table}", select)
-        for row in rows:
-            await self._bus.publish(row["subject"], row["payload"], _current(row["headers"]))
-            delete = f"DELETE FROM {self._table} WHERE id = $1"  # noqa: S608
-            async with self._database.transaction(f"DELETE {self._table}") as connection:
-                await connection.execute(delete, row["id"])
+        rows = await self._database.fetch(f"SELECT {self._table}", select)
+        published: list[int] = []
+        try:
+            for row in rows:
+                await self._bus.publish(row["subject"], row["payload"], _current(row["headers"]))
+                published.append(row["id"])
+        finally:
+            if published:
+                delete = f"DELETE FROM {self._table} WHERE id = ANY($1)"  # noqa: S608
+                await self._database.fetch(f"DELETE {self._table}", delete, published)
         return len(rows) == _BATCH
 
     async def _wait(self) -> None:

@@ -40,7 +40,7 @@ __all__ = ["Operation", "System", "envelope", "open_system"]
 
 _FAULTS: dict[str, dict[str, Any]] = {
     "hang": {"type": "timeout", "attributes": {"timeout": 0}},
-    "slow": {"type": "latency", "attributes": {"latency": 50}},
+    "slow": {"type": "latency", "attributes": {"latency": 150}},
 }
 
 

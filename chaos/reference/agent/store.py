@@ -34,14 +34,22 @@ TABLES = f"""
 
 _FIND = "SELECT request_hash, outcome, answer FROM tasks WHERE idempotency_key = $1"
 
-_ADD_TASK = """
-    INSERT INTO tasks (idempotency_key, op_id, tenant, request_hash, outcome, answer)
-    VALUES ($1, $2, $3, $4, $5, $6)
-    ON CONFLICT (idempotency_key) DO NOTHING
-    RETURNING idempotency_key
+# One statement, one round trip: result, memory and announcement, or nothing of them if the key is known.
+_ADD = """
+    WITH added AS (
+        INSERT INTO tasks (idempotency_key, op_id, tenant, request_hash, outcome, answer)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (idempotency_key) DO NOTHING
+        RETURNING op_id, tenant
+    ), remembered AS (
+        INSERT INTO memory (op_id, tenant, task_id, text)
+        SELECT op_id, tenant, $7::text, $8::text FROM added WHERE $8 <> ''
+    ), announced AS (
+        INSERT INTO agent_outbox (op_id, subject, message_id, headers, payload)
+        SELECT op_id, $9::text, $10::text, $11::bytea, $12::bytea FROM added WHERE $9 IS NOT NULL
+    )
+    SELECT count(*) FROM added
 """
-
-_ADD_MEMORY = "INSERT INTO memory (op_id, tenant, task_id, text) VALUES ($1, $2, $3, $4)"
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +76,7 @@ class Store:
 
     async def find(self, key: str, task: Task) -> Finished | None:
         """The end of the task stored under this key; raises Problem 409 if that was another task."""
-        rows = await self._database.read("SELECT tasks", _FIND, key)
+        rows = await self._database.fetch("SELECT tasks", _FIND, key)
         if not rows:
             return None
         if rows[0]["request_hash"] != request_hash(task):
@@ -77,14 +85,12 @@ class Store:
 
     async def finish(self, task: Task, finished: Finished, *, announce: str | None) -> bool:
         """Store the end of a task, its memory and its announcement together; False if it was stored already."""
-        op_id = telemetry.op_id()
-        row = (finished.key, op_id, task.tenant, request_hash(task), finished.outcome, finished.answer)
+        row = (finished.key, telemetry.op_id(), task.tenant, request_hash(task), finished.outcome, finished.answer)
+        memory = (finished.task_id, finished.memory)
+        message: tuple[object, ...] = (None, None, None, None)
+        if announce is not None:
+            message = msgspec.structs.astuple(self._outbox.entry(announce, f"result-{finished.key}", finished.answer))
         async with self._database.transaction("INSERT tasks") as connection:
-            if await connection.fetchval(_ADD_TASK, *row) is None:
-                return False
-            if finished.memory:
-                await connection.execute(_ADD_MEMORY, op_id, task.tenant, finished.task_id, finished.memory)
-            if announce is not None:
-                await self._outbox.write(connection, announce, f"result-{finished.key}", finished.answer)
+            added = await connection.fetchval(_ADD, *row, *memory, *message)
         self._outbox.nudge()
-        return True
+        return bool(added)

@@ -40,17 +40,22 @@ TABLES = f"""
 
 _FIND = "SELECT request_hash, answer FROM documents WHERE idempotency_key = $1"
 
-_ADD_DOCUMENT = """
-    INSERT INTO documents (idempotency_key, op_id, tenant, doc_id, title, request_hash, answer)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (idempotency_key) DO NOTHING
-    RETURNING idempotency_key
-"""
-
-_ADD_CHUNKS = """
-    INSERT INTO chunks (tenant, doc_id, position, op_id, text, embedding)
-    SELECT $1, $2, chunk.position, $3, chunk.text, chunk.embedding::vector
-    FROM unnest($4::integer[], $5::text[], $6::text[]) AS chunk (position, text, embedding)
+# One statement, one round trip: document, chunks and announcement, or nothing of them if the key is known.
+_ADD = """
+    WITH added AS (
+        INSERT INTO documents (idempotency_key, op_id, tenant, doc_id, title, request_hash, answer)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (idempotency_key) DO NOTHING
+        RETURNING op_id, tenant, doc_id
+    ), parts AS (
+        INSERT INTO chunks (tenant, doc_id, position, op_id, text, embedding)
+        SELECT tenant, doc_id, chunk.position, op_id, chunk.text, chunk.embedding::vector
+        FROM added, unnest($8::integer[], $9::text[], $10::text[]) AS chunk (position, text, embedding)
+    ), announced AS (
+        INSERT INTO rag_outbox (op_id, subject, message_id, headers, payload)
+        SELECT op_id, $11::text, $12::text, $13::bytea, $14::bytea FROM added
+    )
+    SELECT count(*) FROM added
 """
 
 # The best chunk ranks its document; the model is shown the whole document.
@@ -78,7 +83,7 @@ class Store:
 
     async def earlier_answer(self, key: str, request_hash: bytes) -> DocumentIngested | None:
         """The answer already given under this key; raises Problem 409 if that was to another request."""
-        rows = await self._database.read("SELECT documents", _FIND, key)
+        rows = await self._database.fetch("SELECT documents", _FIND, key)
         if not rows:
             return None
         if rows[0]["request_hash"] != request_hash:
@@ -90,24 +95,25 @@ class Store:
     ) -> DocumentIngested | None:
         """Store a document, its chunks and its announcement together; None if another request was faster."""
         answer = DocumentIngested(doc_id=document.doc_id, chunks=len(chunks), dimension=DIMENSION)
-        op_id = telemetry.op_id()
-        row = (key, op_id, document.tenant, document.doc_id, document.title, request_hash, msgspec.json.encode(answer))
+        row = (
+            *(key, telemetry.op_id(), document.tenant, document.doc_id, document.title, request_hash),
+            msgspec.json.encode(answer),
+        )
         parts = (list(range(len(chunks))), chunks, [_vector(vector) for vector in vectors])
+        message = self._outbox.entry(self._subject, key, envelope.encode("document.ingested", answer))
         async with self._database.transaction("INSERT documents") as connection:
             try:
-                added = await connection.fetchval(_ADD_DOCUMENT, *row)
+                added = await connection.fetchval(_ADD, *row, *parts, *msgspec.structs.astuple(message))
             except asyncpg.UniqueViolationError as error:
                 raise problems.conflict("the tenant has another document with this doc_id") from error
-            if added is None:
-                return None
-            await connection.execute(_ADD_CHUNKS, document.tenant, document.doc_id, op_id, *parts)
-            await self._outbox.write(connection, self._subject, key, envelope.encode("document.ingested", answer))
+        if not added:
+            return None
         self._outbox.nudge()
         return answer
 
     async def search(self, tenant: str, vector: list[float], limit: int) -> list[Passage]:
         """The tenant's documents nearest to the vector, best first."""
-        rows = await self._database.read("SELECT chunks", _SEARCH, tenant, _vector(vector), limit)
+        rows = await self._database.fetch("SELECT chunks", _SEARCH, tenant, _vector(vector), limit)
         return [
             Passage(doc_id=row["doc_id"], title=row["title"], score=1 - row["distance"], text=row["text"])
             for row in rows
