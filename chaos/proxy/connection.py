@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 from chaos.proxy.draws import stage_rng
 from chaos.proxy.pipe import Pipe
 from chaos.proxy.stage import MS, End
+from chaos.proxy.timers import Timer
 
 if TYPE_CHECKING:
     from chaos.proxy.proxy import Proxy
@@ -34,12 +35,15 @@ class Endpoint(asyncio.Protocol):
     __slots__ = ("connection", "inward", "outward", "transport")
 
     def __init__(self, connection: Connection, outward: Pipe, inward: Pipe) -> None:
-        self.connection = connection
+        self.connection: Connection | None = connection
         self.outward = outward
         self.inward = inward
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.connection is None:
+            cast("asyncio.Transport", transport).abort()
+            return
         self.transport = cast("asyncio.Transport", transport)
         self.connection.joined(self, self.transport)
 
@@ -58,7 +62,8 @@ class Endpoint(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
-        self.connection.lost(exc)
+        if self.connection is not None:
+            self.connection.lost(exc)
 
 
 class Connection:
@@ -74,6 +79,7 @@ class Connection:
         self._socket: socket.socket | None = client_socket
         self._dial: asyncio.Task[None] | None = None
         self._fins = 0
+        self._linger: Timer | None = None
         timers = proxy.server.timers
         self.up = Pipe(">", timers, self._ended, self._acted)
         self.down = Pipe("<", timers, self._ended, self._acted)
@@ -212,7 +218,7 @@ class Connection:
             self.proxy.count(pipe)
             pipe.close()
         if not self._maybe_gone():
-            self.proxy.server.timers.at(
+            self._linger = self.proxy.server.timers.at(
                 time.monotonic_ns() + round(self.proxy.server.options.linger_ms * MS), self._give_up
             )
 
@@ -223,6 +229,16 @@ class Connection:
         if self._dial is not None and self._dial is not asyncio.current_task():
             self._dial.cancel()
 
+    def _release(self) -> None:
+        """Untie the knot of parts, so that they go without the garbage collector, which may stand still."""
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        for endpoint in (self.client, self.upstream):
+            endpoint.connection = None
+        for pipe in (self.up, self.down):
+            pipe.release()
+
     def _give_up(self) -> None:
         for endpoint in (self.client, self.upstream):
             _abort(endpoint.transport)
@@ -230,6 +246,7 @@ class Connection:
     def _maybe_gone(self) -> bool:
         gone = self.client.transport is None and self.upstream.transport is None
         if gone:
+            self._release()
             self.proxy.forget(self)
         return gone
 

@@ -18,14 +18,15 @@ __all__ = ["HttpObserver"]
 class HttpObserver(Observer):
     """Frames requests where they enter the proxy and replies where they leave it: what a fault swallows is not delivered."""
 
-    __slots__ = ("_connection", "_framer")
+    __slots__ = ("_down", "_framer", "_up")
 
     def __init__(self, log: WireLog, link: str, connection: Connection) -> None:
         super().__init__(log, link, connection.number)
         self._framer = Http1Framer(link, connection.number, log.append)
-        self._connection = connection
-        connection.up.entered = self._entered
-        connection.down.passed = self._passed
+        self._up = connection.up
+        self._down = connection.down
+        self._up.entered = self._entered
+        self._down.passed = self._passed
 
     def acted(self, direction: str, fault: str) -> None:
         """Mark the message under way, or note a touch once there are no messages any more."""
@@ -56,5 +57,5 @@ class HttpObserver(Observer):
             self._untap()
 
     def _untap(self) -> None:
-        self._connection.up.entered = None
-        self._connection.down.passed = None
+        self._up.entered = None
+        self._down.passed = None

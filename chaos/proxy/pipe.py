@@ -166,6 +166,12 @@ class Pipe:
             self._timer.cancel()
             self._timer = None
 
+    def release(self) -> None:
+        """Nobody is called back any more."""
+        self.ended = _nobody_ended
+        self.acted = _nobody_acted
+        self.entered = self.passed = None
+
     # Inside.
 
     def _run(self, index: int, items: list[Item], now_ns: int) -> None:
@@ -269,3 +275,11 @@ class Pipe:
                 self.source.pause_reading()
             else:
                 self.source.resume_reading()
+
+
+def _nobody_ended(_pipe: Pipe, _end: End, _fault: str) -> None:
+    """For a pipe that was released."""
+
+
+def _nobody_acted(_direction: str, _fault: str) -> None:
+    """For a pipe that was released."""

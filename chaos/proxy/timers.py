@@ -20,20 +20,25 @@ __all__ = ["Timer", "Timers"]
 _CLOCK_MONOTONIC = 1
 _NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _ABSOLUTE = 1
+# Fewer dead entries than this are not worth a sweep.
+SWEEP_AT = 64
 
 
 class Timer:
     """A call that was scheduled; `cancel()` makes sure that it does not happen."""
 
-    __slots__ = ("call", "when_ns")
+    __slots__ = ("_cancelled", "call", "when_ns")
 
-    def __init__(self, when_ns: int, call: Callable[[], None]) -> None:
+    def __init__(self, when_ns: int, call: Callable[[], None], cancelled: Callable[[], None]) -> None:
         self.when_ns = when_ns
         self.call: Callable[[], None] | None = call
+        self._cancelled = cancelled
 
     def cancel(self) -> None:
-        """Forget the call; the heap drops the entry when its time comes."""
-        self.call = None
+        """Forget the call, if it has not been made."""
+        if self.call is not None:
+            self.call = None
+            self._cancelled()
 
 
 class _Alarm(Protocol):
@@ -50,16 +55,28 @@ class Timers:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._heap: list[tuple[int, int, Timer]] = []
         self._serial = count()
+        self._dead = 0
         self._armed_ns: int | None = None
         self._alarm: _Alarm = _timerfd(loop, self._fire) or _LoopAlarm(loop, self._fire)
 
     def at(self, when_ns: int, call: Callable[[], None]) -> Timer:
         """Call at that moment or as soon after it as the loop gets round to it."""
-        timer = Timer(when_ns, call)
+        timer = Timer(when_ns, call, self._cancelled)
         heapq.heappush(self._heap, (when_ns, next(self._serial), timer))
         if self._armed_ns is None or when_ns < self._armed_ns:
             self._arm(when_ns)
         return timer
+
+    def __len__(self) -> int:
+        return len(self._heap) - self._dead
+
+    def _cancelled(self) -> None:
+        """Cancelled calls stay in the heap until their time, which may be an hour away: sweep before they outnumber the others."""
+        self._dead += 1
+        if self._dead > SWEEP_AT and self._dead * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].call is not None]
+            heapq.heapify(self._heap)
+            self._dead = 0
 
     def close(self) -> None:
         """Forget everything scheduled."""
@@ -75,16 +92,23 @@ class Timers:
         now_ns = time.monotonic_ns()
         try:
             while self._heap and self._heap[0][0] <= now_ns:
-                timer = heapq.heappop(self._heap)[2]
-                if timer.call is not None:
-                    timer.call()
+                timer = self._pop()
+                call, timer.call = timer.call, None
+                if call is not None:
+                    call()
         finally:
             # A call that raised is reported by the loop; the others must still come.
             self._rearm()
 
+    def _pop(self) -> Timer:
+        timer = heapq.heappop(self._heap)[2]
+        if timer.call is None:
+            self._dead -= 1
+        return timer
+
     def _rearm(self) -> None:
         while self._heap and self._heap[0][2].call is None:
-            heapq.heappop(self._heap)
+            self._pop()
         if self._heap and (self._armed_ns is None or self._heap[0][0] < self._armed_ns):
             self._arm(self._heap[0][0])
 

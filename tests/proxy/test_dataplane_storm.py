@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,27 @@ async def test_a_peer_that_never_reads_is_given_up(rig_of: Any) -> None:
         await sending
     await rig.settled()
     client.close()
+
+
+async def test_connections_go_without_the_garbage_collector(rig_of: Any) -> None:
+    """It stands still while a fault is scheduled: what ended must not pile up until it runs again."""
+    rig = await rig_of(protocol=Protocol.HTTP)
+    rig.toxic("latency", latency=1)
+    gc.collect()
+    gc.disable()
+    try:
+        clients = await crowd(rig, 50)
+        remembered = [weakref.ref(connection) for connection in rig.proxy.connections()]
+        for client in clients[::2]:
+            client.reset()
+        for client in clients[1::2]:
+            client.close()
+        await rig.settled()
+        await asyncio.sleep(0)
+        assert [ref() for ref in remembered if ref() is not None] == []
+        assert len(rig.registry.server.timers) <= 1
+    finally:
+        gc.enable()
 
 
 async def test_the_wire_log_keeps_up_with_a_crowd(rig_of: Any) -> None:

@@ -51,6 +51,19 @@ async def test_a_cancelled_call_does_not_come(timers: Timers) -> None:
     assert called == ["second"]
 
 
+async def test_cancelled_calls_do_not_pile_up(timers: Timers) -> None:
+    """A thousand calls an hour away, cancelled: the heap does not keep them; those that live still come."""
+    done = asyncio.Event()
+    now_ns = time.monotonic_ns()
+    timers.at(now_ns + 5 * MS, done.set)
+    for _ in range(1000):
+        timers.at(now_ns + 3_600_000 * MS, done.set).cancel()
+    assert len(timers) == 1
+    assert len(timers._heap) < 200
+    await asyncio.wait_for(done.wait(), 10)
+    assert len(timers) == 0
+
+
 async def test_a_call_may_schedule_the_next(timers: Timers) -> None:
     """An earlier one than those that wait, too."""
     called: list[int] = []
