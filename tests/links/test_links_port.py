@@ -219,6 +219,17 @@ async def test_the_hard_end_is_not_moved_by_renewals(server: Server) -> None:
         assert records[-1].status == "hard-end"
 
 
+async def test_a_renewal_brings_the_hard_end_forward_and_never_back(server: Server) -> None:
+    """Once the end of the faults is known the lease can be cut down to it; asking for more changes nothing."""
+    async with held(server) as (control, _):
+        await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
+        await control.renew(hard_end_ms=300)
+        await control.renew(hard_end_ms=HOUR_MS)
+        records = await records_until(control, "off")
+        assert records[-1].status == "hard-end"
+        assert await control.read_back() == ()
+
+
 async def test_an_http_link_tells_requests_and_what_acted_on_them(server: Server) -> None:
     """On a link that names its protocol the wire log holds signatures, and the fault that delayed an exchange."""
     async with held(server) as (control, _), http_server() as upstream:
