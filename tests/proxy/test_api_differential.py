@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -95,6 +96,14 @@ calls: st.SearchStrategy[Call] = st.one_of(
 )
 
 
+def free_port() -> int:
+    """A port that nobody has; a real server cannot tell which one it was given for 0."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
 def real_server() -> str | None:
     """A Toxiproxy 2.12 binary on this machine: by its name on PATH, or as `go install` builds it."""
     found = shutil.which("toxiproxy-server")
@@ -161,13 +170,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int
         pytest.skip(
             "no Toxiproxy 2.12 here; `go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0` builds one"
         )
-    ours_port, real_port = 21018, 21019
+    ours_port, real_port = free_port(), free_port()
     ours = [sys.executable, "-m", "chaos.proxy", "-host", "127.0.0.1", "-port", str(ours_port)]
     with running(ours, ours_port), running([real, "-host", "127.0.0.1", "-port", str(real_port)], real_port):
         yield ours_port, real_port
 
 
-@pytest.mark.xdist_group("ports-21011-21019")
+@pytest.mark.xdist_group("ports-21011-21012")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sequence=st.lists(calls, min_size=1, max_size=12))
 def test_random_calls_are_answered_alike(servers: tuple[int, int], sequence: list[Call]) -> None:
