@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import msgspec
 
 from chaos.model.operation import Unmet
+from chaos.workloads.answers import excerpt
 from chaos.workloads.call import Call, Outcome
 from chaos.workloads.envelope import pack
 from chaos.workloads.operations.doors import Doors
@@ -68,5 +69,5 @@ def _check(call: Call, doors: Doors, result: _TaskResult) -> Iterator[Unmet]:
     yield from doors.checks.document_digest(call, result.text)
     yield from doors.checks.sources(call, doc_ids)
     if not any(tool.name == _TOOL and tool.ok for tool in result.tools):
-        seen = ", ".join(f"{tool.name} {'ok' if tool.ok else 'failed'}" for tool in result.tools)[:200]
-        yield Unmet(check="tool", expected=f"{_TOOL} ok", seen=seen or "no tool")
+        seen = ", ".join(f"{tool.name} {'ok' if tool.ok else 'failed'}" for tool in result.tools)
+        yield Unmet(check="tool", expected=f"{_TOOL} ok", seen=excerpt(seen) or "no tool")

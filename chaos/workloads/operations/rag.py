@@ -8,6 +8,7 @@ import msgspec
 
 from chaos.model.operation import Unmet
 from chaos.schedule import stream_rng
+from chaos.workloads.answers import excerpt
 from chaos.workloads.call import Call, Outcome
 from chaos.workloads.checks import dimension
 from chaos.workloads.corpus import SeedDocument, new_words
@@ -81,7 +82,7 @@ def judge_ingested(reply: HttpReply, document: SeedDocument) -> Outcome:
 
     def check(stored: _Ingested) -> Iterator[Unmet]:
         if stored.doc_id != document.doc_id:
-            yield Unmet(check="document", expected=document.doc_id, seen=stored.doc_id[:200])
+            yield Unmet(check="document", expected=document.doc_id, seen=excerpt(stored.doc_id))
         if stored.chunks < 1:
             yield Unmet(check="chunks", expected="at least one chunk", seen=str(stored.chunks))
         yield from dimension(stored.dimension)
