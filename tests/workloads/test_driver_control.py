@@ -184,7 +184,7 @@ async def test_probes_fail_while_the_system_does_and_pass_when_it_is_back() -> N
     async with stand_in() as backend, running_driver() as rig:
         await rig.control.setup(driver_plan(kind_plan("gateway", "chat"), endpoints=backend.endpoints), within_s=20)
         well, backend.handler = backend.handler, lambda asked: problem(503, "dependency_unavailable", "provider")
-        await rig.control.probe(3, 500, {"gateway": 10_000})
+        await rig.control.probe(3, 1_000, {"gateway": 10_000})
         await rig.seen.until(lambda seen: bool(seen.probes))
         failed = rig.seen.probes.pop("gateway")
         backend.handler = well
@@ -194,7 +194,7 @@ async def test_probes_fail_while_the_system_does_and_pass_when_it_is_back() -> N
         await rig.control.drain(5)
         await rig.control.quit()
     assert (failed.passed, failed.in_a_row) == (False, 0)
-    assert failed.sent >= 2
+    assert failed.sent >= 1
     assert (passed.passed, passed.in_a_row, passed.sent) == (True, 3, 3)
     assert all(one.probe for one in rig.seen.operations)
     assert len({one.op_id for one in rig.seen.operations}) == len(rig.seen.operations) == failed.sent + passed.sent

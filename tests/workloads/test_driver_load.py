@@ -171,5 +171,5 @@ async def test_a_conductor_that_does_not_read_stops_nothing() -> None:
         await rig.control.drain(10)
         await rig.control.quit()
     meanwhile = [one for one in rig.seen.operations if blocked_ns < one.start_ns < freed_ns]
-    assert len(meanwhile) >= 30
+    assert len(meanwhile) >= 10
     assert rig.seen.lost == []
