@@ -12,6 +12,7 @@ import signal
 import stat
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from chaos.errors import ChaosError, NotReadyError, UsageError
@@ -24,6 +25,7 @@ from chaos.proxy.settings import Options
 __all__ = ["main", "serve"]
 
 _log = logging.getLogger("chaos.proxy")
+_DESCRIPTORS = 65_536
 _LEVELS = {"trace": 10, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "fatal": 50, "panic": 50}
 
 
@@ -47,9 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _prepare_process() -> None:
     level = _LEVELS.get(os.environ.get("LOG_LEVEL", "info").lower(), 20)
     logging.basicConfig(level=level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    # Two descriptors for a connection: the usual soft limit of 1024 is soon reached. Some systems call their hard limit infinite.
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:  # two descriptors for a connection: the usual soft limit of 1024 is soon reached
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def serve(flags: Flags) -> None:
