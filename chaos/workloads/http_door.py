@@ -47,11 +47,10 @@ class HttpDoor:
         sent = {**call.headers(), "content-type": "application/json", **(headers or {})}
         try:
             async with self._client.stream("POST", url, content=body, headers=sent) as response:
-                reply = await self._read(call, response)
+                return await self._read(call, response)
         except httpx.HTTPError as error:
-            reply = HttpReply(answer=_failure(error))
-        call.ended()
-        return reply
+            call.ended()
+            return HttpReply(answer=_failure(error))
 
     async def healthy(self, url: str) -> str | None:
         """None when `GET url` answers 2xx, else what it does instead."""
@@ -67,7 +66,9 @@ class HttpDoor:
             call.received()
             body += chunk
             if len(body) > MAX_BODY_BYTES:
+                call.ended()
                 return HttpReply(answer=driver_failure("protocol", f"an answer of more than {MAX_BODY_BYTES} bytes"))
+        call.ended()
         answer = http_answer(
             response.status_code,
             response.headers.get("content-type", ""),

@@ -98,10 +98,10 @@ class NatsDoor:
         try:
             reply = await self._client.request(subject, payload, timeout=call.wait_s + 1, headers=call.queued_headers())
         except nats.errors.Error as error:
-            return _failure(error, subject)
-        finally:
             call.ended()
+            return _failure(error, subject)
         call.received()
+        call.ended()
         return reply.data
 
     async def completed(self, message: Msg) -> None:

@@ -161,6 +161,14 @@ async def test_wrong_answers_name_the_check(kind: str, name: str, reply: Replied
     assert all(len(one.seen) <= 200 and one.expected for one in outcome.unmet)
 
 
+async def test_the_first_byte_comes_before_the_end() -> None:
+    """Both are noted, in this order, and only once."""
+    async with stand_in() as backend, open_http(4) as http:
+        call = fresh_call()
+        await RUNNERS["gateway", "chat"](call, doors_at(http, backend.url))
+    assert 0 < call.first_byte_ns <= call.ended_ns
+
+
 async def test_an_echo_of_the_prompt_proves_nothing() -> None:
     """A model that repeats its input has the nonce but not its digest; one that computes the digest is right."""
     echo, _ = await ask("gateway", "chat", lambda asked: chat(asked.body.decode()))
