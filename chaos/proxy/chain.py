@@ -97,8 +97,7 @@ class Chain:
         if toxic.timer is not None:
             toxic.timer.cancel()
             toxic.timer = None
-        if toxic.scheduled:
-            self._server.collector.let_go()
+        self._schedule_over(toxic)
         if not toxic.active:
             return
         for connection in self._connections():
@@ -108,12 +107,19 @@ class Chain:
         self._record("off", toxic, time.monotonic_ns(), reason)
 
     def _schedule(self, toxic: Toxic) -> None:
-        if toxic.scheduled:
+        if toxic.at_ns is not None or toxic.for_ms is not None:
+            toxic.scheduled = True
             self._server.collector.hold()
         if toxic.at_ns is not None and toxic.at_ns > time.monotonic_ns():
             toxic.timer = self._server.timers.at(toxic.at_ns, lambda: self._begin(toxic))
         else:
             self._begin(toxic)
+
+    def _schedule_over(self, toxic: Toxic) -> None:
+        """It has begun and ended as far as it does so by itself: the collector may run again."""
+        if toxic.scheduled:
+            toxic.scheduled = False
+            self._server.collector.let_go()
 
     def _begin(self, toxic: Toxic) -> None:
         now_ns = toxic.since_ns = time.monotonic_ns()
@@ -132,6 +138,8 @@ class Chain:
             start_ns = now_ns if toxic.at_ns is None else toxic.at_ns
             toxic.end_ns = start_ns + min(round(toxic.for_ms * MS), MAX_NS)
             toxic.timer = self._server.timers.at(toxic.end_ns, lambda: self.remove(toxic, "ended"))
+        else:
+            self._schedule_over(toxic)
 
     def _record(self, kind: str, toxic: Toxic, t_ns: int, status: str = "") -> None:
         self._server.wire.append((t_ns, kind, self._link, 0, 0, "", "", 0, (toxic.fault,), status))

@@ -11,7 +11,10 @@ __all__ = ["Toxic"]
 
 
 class Toxic:
-    """`order` is its place in the chain. `since_ns` is its onset, None while it is armed. `hits` counts what it acted on."""
+    """`order` is its place in the chain. `since_ns` is its onset, None while it is armed. `hits` counts what it acted on.
+
+    `scheduled`: it has still to begin or to end by itself.
+    """
 
     def __init__(self, spec: ToxicSpec, type_: ToxicType, attributes: Attributes, order: int, seed: int) -> None:
         self.spec = spec
@@ -26,6 +29,7 @@ class Toxic:
         self.end_ns: int | None = None
         self.hits = 0
         self.timer: Timer | None = None
+        self.scheduled = False
 
     def __repr__(self) -> str:
         state = "armed" if self.since_ns is None else "active"
@@ -55,11 +59,6 @@ class Toxic:
     def for_ms(self) -> float | None:
         """How long it was asked to last."""
         return self.spec.for_ms
-
-    @property
-    def scheduled(self) -> bool:
-        """Whether it begins or ends by itself."""
-        return self.spec.at_ns is not None or self.spec.for_ms is not None
 
     @property
     def active(self) -> bool:
