@@ -92,3 +92,31 @@ async def test_a_refusing_provider_is_told_as_the_backend_tells_it(backend: Back
     assert {one.answer.dependency for one in errors} == {"provider"}
     assert {one.answer.status for one in errors} <= {502, 503, 504}
     assert {one.effect for one in errors} == {EffectState.UNKNOWN, EffectState.READ}
+
+
+async def test_a_swallowed_error_is_ok_with_unmet_content(backend: Backend, nats_server: NatsServer) -> None:
+    """A rag that hides its provider's failure under 200 is caught by content: its answers hold no digest."""
+    backend.services["rag"].stop()
+    backend.start("rag", CHAOS_DEFECTS="swallowed-error")
+    plan = driver_plan(
+        kind_plan("rag", "ask"),
+        endpoints=Endpoints(api=backend.url("api")),
+        key=backend.digest_key,
+        namespace=backend.namespace,
+    )
+    try:
+        async with running_driver() as rig:
+            await rig.control.setup(plan, within_s=30)
+            backend["gateway>provider"].fault("refuse")
+            await rig.control.probe(5, 2_000, {})
+            await rig.seen.until(lambda seen: len(seen.probes) == 1)
+            await rig.control.drain(10)
+            await rig.control.quit()
+    finally:
+        backend.heal()
+        backend.services["rag"].stop()
+        backend.start("rag")
+    assert not rig.seen.probes["rag"].passed
+    swallowed = [one for one in rig.seen.operations if one.ok]
+    assert swallowed
+    assert all(one.unmet for one in swallowed)
