@@ -145,7 +145,11 @@ class _Conductor:
         with anyio.CancelScope(shield=True):
             await self._enter(PhaseName.HEAL)
             links = dict.fromkeys(link for fault in self._plan.faults for link in fault.links)
-            await heal(self._rig.control, links, deadline_ms=self._settings.heal_deadline_ms, emit=self._recorder.emit)
+            checked = await heal(
+                self._rig.control, links, deadline_ms=self._settings.heal_deadline_ms, emit=self._recorder.emit
+            )
+            if not checked.remaining and checked.error is None:
+                self._rig.healed.set()
         return now_ns()
 
     async def _recover(self, healed_ns: int) -> None:

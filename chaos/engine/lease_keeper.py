@@ -14,12 +14,20 @@ from chaos.model.event import AnyEvent, EvidenceLost
 __all__ = ["keep_renewing"]
 
 
-async def keep_renewing(control: LinkControl, ttl_ms: float, emit: Callable[[AnyEvent], None]) -> None:
-    """Renew every fifth of the TTL until cancelled. A lease that is gone is recorded once: its faults ended early."""
-    while True:
+async def keep_renewing(
+    control: LinkControl, ttl_ms: float, healed: anyio.Event, emit: Callable[[AnyEvent], None]
+) -> None:
+    """Renew every fifth of the TTL until there is nothing left to renew it for, or until cancelled.
+
+    After the verified heal the lease may run out: its hard end comes soon after. One that is gone before is recorded: its faults
+    ended early.
+    """
+    while not healed.is_set():
         try:
             await control.renew()
         except ProxyError as error:
-            emit(EvidenceLost(t_ns=now_ns(), what=f"the proxy's lease: {error}", count=1))
+            if not healed.is_set():
+                emit(EvidenceLost(t_ns=now_ns(), what=f"the proxy's lease: {error}", count=1))
             return
-        await anyio.sleep(ttl_ms / 5000)
+        with anyio.move_on_after(ttl_ms / 5000):
+            await healed.wait()

@@ -50,6 +50,8 @@ class Rig:
     system: LocalSystem
     children: Children
     listeners: Mapping[str, str]
+    healed: anyio.Event
+    """Set once no fault is left: the lease is not renewed any more."""
 
 
 @asynccontextmanager
@@ -66,12 +68,20 @@ async def bring_up(plan: Plan, *, run_id: str, logs: Path, redaction: Redaction,
             redaction.add(system.secrets())
             async with anyio.create_task_group() as group:
                 group.start_soon(_tell_exits, children, emit)
-                async with _open_links(plan, children, run_id, logs, emit) as control:
+                healed = anyio.Event()
+                async with _open_links(plan, children, run_id, logs, healed, emit) as control:
                     listeners = await _create_links(control, plan, system.reserve(), emit)
                     await system.start({name: _address(text) for name, text in listeners.items()})
                     async with _open_driver(plan, system, listeners, children, run_id, logs) as driver:
                         emit(_started(children["driver"]))
-                        yield Rig(control=control, driver=driver, system=system, children=children, listeners=listeners)
+                        yield Rig(
+                            control=control,
+                            driver=driver,
+                            system=system,
+                            children=children,
+                            listeners=listeners,
+                            healed=healed,
+                        )
                 group.cancel_scope.cancel()
 
 
@@ -93,7 +103,7 @@ def _exited(exit_: ChildExit) -> ProcessExited:
 
 @asynccontextmanager
 async def _open_links(
-    plan: Plan, children: Children, run_id: str, logs: Path, emit: Emit
+    plan: Plan, children: Children, run_id: str, logs: Path, healed: anyio.Event, emit: Emit
 ) -> AsyncIterator[LinkControl]:
     """Start the embedded proxy, take its lock, and write the lease to disk before anything can be injected."""
     with reserve_port() as hold:
@@ -110,7 +120,7 @@ async def _open_links(
             async with connect_embedded(url) as control:
                 await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))
                 async with anyio.create_task_group() as group:
-                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, emit)
+                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, healed, emit)
                     yield control
                     group.cancel_scope.cancel()
 
