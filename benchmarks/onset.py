@@ -12,6 +12,7 @@ import argparse
 import multiprocessing
 import os
 import shutil
+import signal
 import socket
 import statistics
 import struct
@@ -106,6 +107,7 @@ def show(title: str, values: list[float]) -> None:
 
 def main() -> None:
     """Start everything, measure, stop everything."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     parser = argparse.ArgumentParser()
     parser.add_argument("--toxiproxy", default=shutil.which("toxiproxy-server"), help="a toxiproxy-server binary")
     parser.add_argument("--faults", type=int, default=100)

@@ -13,6 +13,7 @@ import json
 import os
 import selectors
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -264,6 +265,7 @@ def run(paths: list[Route], echo_pid: int, rounds: int, load: Load) -> None:
 
 def main() -> None:
     """Start everything, measure, stop everything."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--toxiproxy", default=shutil.which("toxiproxy-server"), help="a toxiproxy-server binary")
     parser.add_argument("--rounds", type=int, default=5)
