@@ -63,6 +63,7 @@ def _decide_error(case: Case, cell: Cell, operation: Operation, concerns: tuple[
         cause=f"{speaker(case, operation)} {answer_text(answer)}{meanwhile(case, concerns, cell.fault)}",
         expected=f"an error naming {' or '.join(callees)}, with a class that the fault can produce",
         seen=answer_text(answer),
+        rests_on_time=timed_out,
     )
 
 
