@@ -1,0 +1,44 @@
+"""What the documents show is true: the scenario of the start page plans, and the commands named exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from chaos.cli import main
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "proxies").glob("*.md"))]
+
+
+def test_the_start_pages_scenario_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The YAML on docs/start.md is accepted as it stands."""
+    block = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "start.md").read_text(), re.DOTALL)
+    assert block is not None
+    (tmp_path / "mine.yaml").write_text(block[1])
+    assert main(["validate", str(tmp_path / "mine.yaml")]) == 0, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    """Every relative link of a page is a file of the repository."""
+    for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_shown_commands_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every `chaos-drill WORD` in a code block is a command that is built."""
+    for block in re.findall(r"```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.DOTALL):
+        for command in re.findall(r"chaos-drill ([a-z]+)", block):
+            with pytest.raises(SystemExit) as exited:
+                main([command, "--help"])
+            assert exited.value.code == 0, f"{page.name} shows chaos-drill {command}"
+            capsys.readouterr()
+
+
+def test_the_architecture_page_is_short() -> None:
+    """A newcomer reads it in one sitting: under sixty lines."""
+    assert len((ROOT / "docs" / "architecture.md").read_text().splitlines()) < 60
