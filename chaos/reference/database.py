@@ -15,7 +15,7 @@ from typing import Any
 
 import asyncpg
 
-from chaos.reference import budget, problems, telemetry
+from chaos.reference import budget, problems, spending, telemetry
 from chaos.reference.settings import Settings
 
 __all__ = ["Connection", "Database"]
@@ -67,7 +67,7 @@ class Database:
         Asked once more on a fresh connection if the first one broke.
         """
         attributes = {"db.system.name": "postgresql", "db.query.summary": summary}
-        with telemetry.span(summary, telemetry.SpanKind.CLIENT, attributes), _Translated():
+        with telemetry.span(summary, telemetry.SpanKind.CLIENT, attributes), spending.waiting_for(_NAME), _Translated():
             async with asyncio.timeout(self._limit_s()):
                 try:
                     return await self._fetch_once(sql, arguments)
@@ -81,7 +81,7 @@ class Database:
         Only BEGIN is tried again when a connection turns out to be dead: nothing was sent before it.
         """
         attributes = {"db.system.name": "postgresql", "db.query.summary": summary}
-        with telemetry.span(summary, telemetry.SpanKind.CLIENT, attributes), _Translated():
+        with telemetry.span(summary, telemetry.SpanKind.CLIENT, attributes), spending.waiting_for(_NAME), _Translated():
             async with asyncio.timeout(self._limit_s()):
                 async with self._begun() as connection:
                     yield connection

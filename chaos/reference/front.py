@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
-from chaos.reference import budget, problems, telemetry
+from chaos.reference import budget, problems, spending, telemetry
 from chaos.reference.problems import Problem
 
 __all__ = ["Front", "Service"]
@@ -62,7 +62,7 @@ class Front:
         name = f"{scope['method']} {route}".rstrip()
         with telemetry.incoming(headers), telemetry.span(name, telemetry.SpanKind.SERVER, attributes) as span:
             try:
-                with budget.travel(headers):
+                with budget.travel(headers), spending.counted():
                     await self._router(scope, receive, exchange.send)
             except Exception as error:  # noqa: BLE001 - the edge of the service: everything becomes an answer
                 problem = _as_problem(error)
@@ -87,6 +87,8 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if timing := spending.server_timing():
+                message["headers"] = [*message["headers"], (spending.SERVER_TIMING.encode(), timing.encode())]
         elif not message.get("more_body", False):
             self.complete = True
         await self._send(message)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import httpx
 
-from chaos.reference import budget, envelope, problems, telemetry
+from chaos.reference import budget, envelope, problems, spending, telemetry
 from chaos.reference.settings import Settings
 
 __all__ = ["Callee", "open_client"]
@@ -71,6 +71,13 @@ class Callee:
         Raises Problem: `dependency_unavailable` when it cannot be reached, `dependency_timeout` when it is silent,
         `dependency_error` when the connection breaks, and what an error answer says.
         """
+        with spending.waiting_for(self.name):
+            async with self._opened(path, body, key) as response:
+                spending.add_below(self.name, response.headers.get(spending.SERVER_TIMING, ""))
+                yield response
+
+    @asynccontextmanager
+    async def _opened(self, path: str, body: bytes, key: str | None) -> AsyncIterator[httpx.Response]:
         headers = {"Content-Type": "application/json", **self._headers}
         if key is not None:
             headers["Idempotency-Key"] = key

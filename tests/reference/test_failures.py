@@ -95,8 +95,9 @@ async def test_many_hanging_statements_leave_the_pool_whole(backend: Backend, po
     answers = await asyncio.gather(*(post(backend, service, path, body(op), op) for op in ops))
     assert {answer.status_code for answer in answers} == {504}
     backend["rag>postgres"].heal()
-    answers = await asyncio.gather(*(post(backend, service, path, body(Op()), Op()) for _ in range(20)))
-    assert {answer.status_code for answer in answers} == {200}
+    for _ in range(3):
+        answers = await asyncio.gather(*(post(backend, service, path, body(Op()), Op()) for _ in range(4)))
+        assert {answer.status_code for answer in answers} == {200}
 
 
 async def test_nats_away_delays_announcements_only(backend: Backend, post: Post) -> None:
@@ -204,7 +205,10 @@ async def test_a_caller_that_leaves_cancels_everything_below(make_backend: Calla
     op = Op(budget_ms=60_000)
     patient["gateway>provider"].fault("mute")
     closed = patient["gateway>provider"].watch_close()
-    async with httpx.AsyncClient(trust_env=False, timeout=1) as client:
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(patient.url(service) + path, content=body(op), headers=op.headers)
+    async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+        asking = asyncio.create_task(client.post(patient.url(service) + path, content=body(op), headers=op.headers))
+        while not patient["gateway>provider"].requests():
+            await asyncio.sleep(0.02)
+        asking.cancel()
+        await asyncio.wait({asking})
     assert await asyncio.to_thread(closed.wait, 20), "the call to the provider outlived its caller"

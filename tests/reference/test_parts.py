@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.reference import budget, envelope, problems
+from chaos.reference import budget, envelope, problems, spending
 from chaos.reference.gateway import retry
 from chaos.reference.messages import Question
 from chaos.reference.openai import STREAM_DONE
@@ -151,3 +151,33 @@ def test_splitting_keeps_the_words(text: str) -> None:
     chunks = split_text(text)
     assert " ".join(chunks).split() == text.split()
     assert chunks
+
+
+def _late(dependency: str) -> problems.ProblemDetails:
+    with pytest.raises(Problem) as raised, spending.waiting_for(dependency):
+        raise problems.timed_out(dependency, "late")
+    return raised.value.details
+
+
+def test_running_out_of_time_is_blamed_on_who_used_it() -> None:
+    """A call that had too little time left names the dependency that took it, through hops as well."""
+    with spending.counted():
+        spending.add("postgres", 900)
+        assert (_late("gateway").dependency, _late("gateway").code) == ("postgres", "dependency_timeout")
+        spending.add("gateway", 2000)
+        assert _late("gateway").dependency == "gateway"
+    with spending.counted():
+        spending.add("rag", 1000)
+        spending.add_below("rag", "postgres;dur=950.5, gateway;dur=20")
+        assert spending.server_timing() == "rag;dur=29.5, postgres;dur=950.5, gateway;dur=20.0"
+        assert _late("gateway").dependency == "postgres"
+    assert _late("gateway").dependency == "gateway"
+
+
+def test_other_failures_keep_their_name() -> None:
+    """Only timeouts are a matter of who used the time."""
+    with spending.counted():
+        spending.add("postgres", 900)
+        with pytest.raises(Problem) as raised, spending.waiting_for("gateway"):
+            raise problems.unavailable("gateway", "refused")
+    assert raised.value.details.dependency == "gateway"

@@ -14,7 +14,7 @@ from nats.js import JetStreamContext
 from nats.js import errors as js_errors
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy
 
-from chaos.reference import budget, envelope, problems, telemetry
+from chaos.reference import budget, envelope, problems, spending, telemetry
 from chaos.reference.agent.store import Finished, Store
 from chaos.reference.agent.work import Worker
 from chaos.reference.bus import Bus, lower_case, stream_config, travel_headers
@@ -114,7 +114,7 @@ class TaskConsumer:
 
     async def _settle_under_budget(self, bus: Bus, message: Msg, headers: dict[str, str]) -> float | None:
         try:
-            with budget.travel(headers):
+            with budget.travel(headers), spending.counted():
                 async with _kept_from_redelivery(message):
                     return await self._settle(bus, message)
         except Problem as problem:
