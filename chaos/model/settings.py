@@ -39,4 +39,4 @@ class Settings(Data, frozen=True, kw_only=True):
     load_loss_ratio: float = 0.05
     baseline_ok_ratio: float = 0.999
     baseline_median_ratio: float = 0.25
-    baseline_median_floor_ms: float = 20.0
+    baseline_median_floor_ms: float = 50.0

@@ -83,16 +83,16 @@ def test_an_old_error_leaves_the_windows() -> None:
     assert steady_after([answered(100, ok=False), *every(100, 200, 8100)], 8.1)[0]
 
 
-@pytest.mark.parametrize(("second_ms", "steady"), [(100, True), (124, True), (130, False), (60, False)])
+@pytest.mark.parametrize(("second_ms", "steady"), [(400, True), (496, True), (520, False), (240, False)])
 def test_medians_within_a_quarter(second_ms: float, steady: bool) -> None:
-    """A median of 100 ms may move by 25 %, not more, up or down."""
-    first = every(100, 100, 2100, latency_ms=100)
-    assert steady_after([*first, *every(100, 2150, 4200, latency_ms=second_ms)], 4.2)[0] is steady
+    """A median of 400 ms may move by 25 %, not more, up or down."""
+    first = every(100, 500, 2500, latency_ms=400)
+    assert steady_after([*first, *every(100, 2550, 4600, latency_ms=second_ms)], 4.6)[0] is steady
 
 
 def test_small_medians_have_a_floor() -> None:
-    """From 5 to 15 ms is noise of the machine, not a change of the system."""
-    assert steady_after([*every(100, 100, 2100, latency_ms=5), *every(100, 2150, 4200, latency_ms=15)], 4.2)[0]
+    """From 5 to 45 ms is noise of the machine, not a change of the system."""
+    assert steady_after([*every(100, 100, 2100, latency_ms=5), *every(100, 2150, 4200, latency_ms=45)], 4.2)[0]
 
 
 def test_the_mix_of_operations_is_no_change() -> None:

@@ -65,7 +65,7 @@ def settings_format() -> Record:
         "load_loss_ratio": _share("More late or dropped starts than this make a phase unknown", "5%", "5%"),
         "baseline_ok_ratio": _share("Share of answers that must be ok for a steady baseline", "99.9%", "99.9%"),
         "baseline_median_ratio": _share("How far the medians of two steady windows may be apart", "25%", "25%"),
-        "baseline_median_floor": _duration("A smaller difference of medians than this is noise", "20ms", "20ms"),
+        "baseline_median_floor": _duration("A smaller difference of medians than this is noise", "50ms", "50ms"),
     }
     return Record("group of settings", fields, about="Settings of the oracles; the values used stand in the report")
 
