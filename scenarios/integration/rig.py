@@ -6,6 +6,7 @@ Faults are set by the plain Toxiproxy API, so that the same tests can drive a To
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import hashlib
 import hmac
 import secrets
@@ -26,6 +27,7 @@ from nats.aio.client import Client
 from chaos.system import (
     DRIVER_LINKS,
     REFERENCE_LINKS,
+    REFERENCE_SERVICES,
     Address,
     HttpReady,
     LocalSystem,
@@ -47,7 +49,7 @@ _FAULTS: dict[str, dict[str, Any]] = {
 class Operation:
     """One operation: its id, its trace, a nonce, and the headers that carry them."""
 
-    def __init__(self, *, budget_ms: int = 5000) -> None:
+    def __init__(self, *, budget_ms: int = 15_000) -> None:
         self.id = f"op-{secrets.token_hex(6)}"
         self.nonce = f"nonce-{secrets.token_hex(8)}"
         self.trace_id = secrets.token_hex(16)
@@ -155,13 +157,19 @@ class System:
 async def open_system(logs: Path) -> AsyncIterator[System]:
     """Bring everything up, links first; at the end nothing is left."""
     async with open_children(make_scratch("suite"), logs) as children:
-        with reserve_port() as hold, LocalSystem(children, logs, namespace="suite") as local:
+        with reserve_port() as hold, LocalSystem(children, logs, namespace="suite", services=_patient()) as local:
             argv = (sys.executable, "-m", "chaos.proxy", "-host", hold.address.host, "-port", str(hold.address.port))
             spec = ServiceSpec(name="proxy", argv=argv, ready=HttpReady(path="/version"))
             await start_service(children, spec, hold, {}, logs / "proxy.log")
             listeners = await _create_links(hold.address, local.reserve())
             await local.start(listeners)
             yield System(local, hold.address, listeners)
+
+
+def _patient() -> tuple[ServiceSpec, ...]:
+    """The services with generous timeouts: on a busy machine only budgets that a test sets on purpose may run out."""
+    timeouts = {"CALL_TIMEOUT_MS": "20000", "DB_TIMEOUT_MS": "10000", "NATS_TIMEOUT_MS": "10000"}
+    return tuple(dataclasses.replace(service, env={**service.env, **timeouts}) for service in REFERENCE_SERVICES)
 
 
 async def _create_links(proxy: Address, upstreams: Mapping[str, Address]) -> dict[str, Address]:

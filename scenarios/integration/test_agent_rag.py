@@ -43,11 +43,13 @@ async def test_a_task_names_what_failed(
 ) -> None:
     """A hop that is gone or silent is named to the caller, and leaves no memory of a task that was not done."""
     task = envelope("task", tenant=op.tenant, task=f"report {op.nonce}", query="anything")
+    op.budget_ms = 1500
     with system.fault(kind, link):
         answer = await system.post("api", "/v1/agent/tasks", task, op)
     problem = answer.json()
     assert (answer.status_code, problem["dependency"], problem["trace_id"]) == (status, dependency, op.trace_id)
     if link != "api>agent":
         assert await system.rows("SELECT FROM memory WHERE op_id = $1", op.id) == []
+    op.budget_ms = 15_000
     assert (await system.post("api", "/v1/agent/tasks", task, op)).status_code == 200
     assert len(await system.rows("SELECT FROM memory WHERE op_id = $1", op.id)) == 1

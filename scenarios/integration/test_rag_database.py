@@ -28,9 +28,11 @@ async def test_ingest_then_query_through_postgres(system: System, op: Operation)
 async def test_a_write_that_failed_left_nothing(system: System, op: Operation, kind: str, status: int) -> None:
     """An ingest that Postgres did not take is a problem that names it, and can be repeated under its key."""
     assert (await system.ingest(Operation(), "warm-up", "words")).status_code == 201
+    op.budget_ms = 1500
     with system.fault(kind, "rag>postgres"):
         answer = await system.ingest(op, "later", "words to come")
         assert (answer.status_code, answer.json()["dependency"]) == (status, "postgres")
+    op.budget_ms = 15_000
     assert (await system.ingest(op, "later", "words to come")).status_code == 201
     assert len(await system.rows("SELECT FROM documents WHERE op_id = $1", op.id)) == 1
 

@@ -151,6 +151,8 @@ class Backend:
     def _environment(self, name: str) -> dict[str, str]:
         own = self._holds[name].address
         env = {"LISTEN_HOST": own.host, "LISTEN_PORT": str(own.port), "NAMESPACE": self.namespace}
+        # Generous: on a busy machine only the budgets that a test sets on purpose may run out.
+        env |= {"CALL_TIMEOUT_MS": "20000", "DB_TIMEOUT_MS": "10000", "NATS_TIMEOUT_MS": "10000"}
         if name in ("gateway", "provider"):
             env["PROVIDER_API_KEY"] = self.api_key
         if name == "provider":
@@ -172,7 +174,7 @@ class Backend:
 class Op:
     """One operation: its id, trace, nonce and headers."""
 
-    def __init__(self, budget_ms: int = 5000) -> None:
+    def __init__(self, budget_ms: int = 15_000) -> None:
         self.id = f"op-{secrets.token_hex(6)}"
         self.nonce = f"nonce-{secrets.token_hex(8)}"
         self.trace_id = secrets.token_hex(16)
