@@ -78,6 +78,7 @@ class Chain:
             self._server.leases.get(spec.lease)
         toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed)
         self._toxics.append(toxic)
+        self._tell("added", toxic, type=toxic.type, stream=toxic.stream, lease=toxic.lease)
         self._schedule(toxic)
         return toxic
 
@@ -89,6 +90,7 @@ class Chain:
         if toxic.active:
             for connection in self._connections():
                 connection.update(toxic)
+        self._tell("updated", toxic)
         return toxic
 
     def remove(self, toxic: Toxic, reason: str = "healed") -> None:
@@ -99,12 +101,14 @@ class Chain:
             toxic.timer = None
         self._schedule_over(toxic)
         if not toxic.active:
+            self._tell("off", toxic, reason=reason)
             return
         for connection in self._connections():
             connection.detach(toxic)
         if toxic.kind.closes_listener:
             self._listening()
         self._record("off", toxic, time.monotonic_ns(), reason)
+        self._tell("off", toxic, reason=reason)
 
     def _schedule(self, toxic: Toxic) -> None:
         if toxic.at_ns is not None or toxic.for_ms is not None:
@@ -124,6 +128,7 @@ class Chain:
     def _begin(self, toxic: Toxic) -> None:
         now_ns = toxic.since_ns = time.monotonic_ns()
         self._record("on", toxic, now_ns)
+        self._tell("on", toxic)
         if toxic.kind.closes_listener:
             self._listening()
         cuts = toxic.kind.cuts_live is not None and toxic.kind.cuts_live(toxic.attributes)
@@ -140,6 +145,9 @@ class Chain:
             toxic.timer = self._server.timers.at(toxic.end_ns, lambda: self.remove(toxic, "ended"))
         else:
             self._schedule_over(toxic)
+
+    def _tell(self, what: str, toxic: Toxic, **members: str | None) -> None:
+        self._server.events.emit(f"toxic.{what}", proxy=self._link, toxic=toxic.name, fault=toxic.fault, **members)
 
     def _record(self, kind: str, toxic: Toxic, t_ns: int, status: str = "") -> None:
         self._server.wire.append((t_ns, kind, self._link, 0, 0, "", "", 0, (toxic.fault,), status))

@@ -12,6 +12,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
+from chaos.proxy.address import format_address
 from chaos.proxy.draws import stage_rng
 from chaos.proxy.pipe import Pipe
 from chaos.proxy.stage import MS, End
@@ -67,11 +68,16 @@ class Endpoint(asyncio.Protocol):
 
 
 class Connection:
-    """`number` counts the proxy's connections from 1. States: dialling, open, closing (bytes to flush), gone."""
+    """`number` counts the proxy's connections from 1, `id` those of the whole server.
+
+    States: dialling, open, closing (bytes to flush), gone.
+    """
 
     def __init__(self, proxy: Proxy, number: int, client_socket: socket.socket) -> None:
         self.proxy = proxy
         self.number = number
+        self.id = next(proxy.server.connection_ids)
+        self.peer = _peer(client_socket)
         self.opened_ns = time.monotonic_ns()
         self.closing = False
         self.unserved = False
@@ -88,8 +94,18 @@ class Connection:
         self.observer = proxy.observe(self)
 
     def __repr__(self) -> str:
-        state = "closing" if self.closing else "open" if self.upstream.transport else "dialling"
-        return f"<Connection {self.proxy.name}#{self.number} {state} up={self.up.received} down={self.down.received}>"
+        return (
+            f"<Connection {self.proxy.name}#{self.number} {self.state} up={self.up.received} down={self.down.received}>"
+        )
+
+    @property
+    def state(self) -> str:
+        """`dialling`, `held` (accepted, never dialled), `open` or `closing`."""
+        if self.closing:
+            return "closing"
+        if self.unserved:
+            return "held"
+        return "open" if self.upstream.transport is not None else "dialling"
 
     # Opening.
 
@@ -129,6 +145,9 @@ class Connection:
         endpoint.inward.connect(transport)
         if endpoint is self.client:
             self.observer.opened()
+            self.proxy.server.events.emit(
+                "connection.open", proxy=self.proxy.name, connection=self.number, id=self.id, client=self.peer
+            )
 
     # Toxics.
 
@@ -209,7 +228,7 @@ class Connection:
         if self.closing:
             return
         self.closing = True
-        self.observer.closed(status, fault, self.up.received + self.down.received)
+        self._tell_closed(status, fault, self.up.received + self.down.received)
         for endpoint in (self.client, self.upstream):
             if endpoint.transport is not None:
                 endpoint.transport.close()
@@ -221,6 +240,13 @@ class Connection:
             self._linger = self.proxy.server.timers.at(
                 time.monotonic_ns() + round(self.proxy.server.options.linger_ms * MS), self._give_up
             )
+
+    def _tell_closed(self, status: str, fault: str, received: int) -> None:
+        self.observer.closed(status, fault, received)
+        self.proxy.server.events.emit(
+            "connection.close", proxy=self.proxy.name, connection=self.number, id=self.id, client=self.peer,
+            status=status, fault=fault or None, received_bytes=received,
+        )  # fmt: skip
 
     def _drop_dial(self) -> None:
         client_socket, self._socket = self._socket, None
@@ -249,6 +275,15 @@ class Connection:
             self._release()
             self.proxy.forget(self)
         return gone
+
+
+def _peer(sock: socket.socket) -> str:
+    """The client's address as text; one without a name, or gone already, has none."""
+    try:
+        address = sock.getpeername()
+    except OSError:
+        return ""
+    return format_address(str(address[0]), int(address[1])) if isinstance(address, tuple) else "unix:"
 
 
 def _tune(transport: asyncio.Transport) -> None:

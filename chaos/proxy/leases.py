@@ -38,7 +38,8 @@ class Lease:
 class Leases:
     """`ended(lease, reason)` is called once for each: `lease` (not renewed), `hard-end`, or `healed` (given back)."""
 
-    def __init__(self, timers: Timers) -> None:
+    def __init__(self, timers: Timers, emit: Callable[..., None]) -> None:
+        self._emit = emit
         self.ended: Callable[[Lease, str], None] = lambda _lease, _reason: None
         self._timers = timers
         self._leases: dict[str, Lease] = {}
@@ -63,6 +64,7 @@ class Leases:
         lease = Lease(holder, _ns(ttl_ms), now_ns + _ns(hard_end_ms), now_ns, exclusive=exclusive)
         self._leases[lease.id] = lease
         self._watch(lease)
+        self._emit("lease.acquired", lease=lease.id, holder=holder, exclusive=exclusive)
         return lease
 
     def renew(self, lease_id: str, *, hard_end_ms: float | None = None) -> Lease:
@@ -97,6 +99,7 @@ class Leases:
             if lease.timer is not None:
                 lease.timer.cancel()
             self.ended(lease, reason)
+            self._emit("lease.ended", lease=lease.id, holder=lease.holder, reason=reason)
 
 
 def _ns(ms: float) -> int:

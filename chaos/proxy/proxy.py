@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import time
-from itertools import count
 
 from chaos.model.link import Protocol
 from chaos.proxy.address import bind_address, format_address, resolve_listen
@@ -38,7 +37,7 @@ class Proxy:
         self.sent = {">": 0, "<": 0}
         self._listener: Listener | None = None
         self._connections: dict[int, Connection] = {}
-        self._numbers = count(1)
+        self.accepted = 0
         self.chain = Chain(server, self.name, self.connections, self._listen_or_refuse)
 
     def __repr__(self) -> str:
@@ -63,9 +62,12 @@ class Proxy:
         self._listener = listener
         self.listen = listener.text
         self.enabled = True
+        self.server.events.emit("proxy.started", proxy=self.name, listen=self.listen)
 
     def stop(self) -> None:
         """Stop listening and close all connections; may be called twice."""
+        if self.enabled:
+            self.server.events.emit("proxy.stopped", proxy=self.name)
         self.enabled = False
         if self._listener is not None:
             self._listener.close()
@@ -126,7 +128,8 @@ class Proxy:
         return Observer(self.server.wire, self.name, connection.number)
 
     def _accepted(self, client_socket: socket.socket) -> None:
-        connection = Connection(self, next(self._numbers), client_socket)
+        self.accepted += 1
+        connection = Connection(self, self.accepted, client_socket)
         self._connections[connection.number] = connection
         for toxic in self.chain.active():
             connection.attach(toxic)

@@ -55,7 +55,7 @@ class Registry:
         if settings.name in self._proxies:  # somebody was quicker while the address was resolved
             proxy.stop()
             raise ProxyExistsError
-        self._proxies[settings.name] = proxy
+        self._store(proxy)
         return proxy
 
     async def replace(self, settings: ProxySettings) -> Proxy:
@@ -69,14 +69,19 @@ class Registry:
         if settings.enabled:
             await proxy.start()
         old.close()
-        self._proxies[settings.name] = proxy
+        self._store(proxy)
         return proxy
+
+    def _store(self, proxy: Proxy) -> None:
+        self._proxies[proxy.name] = proxy
+        self.server.events.emit("proxy.created", proxy=proxy.name, listen=proxy.listen, upstream=proxy.upstream)
 
     async def remove(self, name: str) -> None:
         """Stop a proxy, close its connections, forget it. Raises ProxyNotFoundError."""
         proxy = self.get(name)
         del self._proxies[name]
         proxy.close()
+        self.server.events.emit("proxy.removed", proxy=name)
 
     async def reset(self) -> None:
         """Enable every proxy and remove every toxic. Raises ListenError at the first that cannot start."""

@@ -1,12 +1,14 @@
-"""What all proxies of one server share: options, timers, wire log, leases, tasks, the stop on the garbage collector."""
+"""What all proxies of one server share: options, timers, wire log, events, leases, tasks, the stop on the garbage collector."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from itertools import count
 from typing import Any
 
 from chaos.proxy.collector import QuietCollector
+from chaos.proxy.events import EventHub
 from chaos.proxy.leases import Leases
 from chaos.proxy.settings import Options
 from chaos.proxy.timers import Timers
@@ -23,7 +25,9 @@ class Server:
         self.options = options
         self.timers = Timers(self.loop)
         self.wire = WireLog(self.timers, options.wire_backlog_bytes)
-        self.leases = Leases(self.timers)
+        self.events = EventHub()
+        self.connection_ids = count(1)
+        self.leases = Leases(self.timers, self.events.emit)
         self.collector = QuietCollector(enabled=options.own_process)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -46,5 +50,6 @@ class Server:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.leases.close()
         self.wire.close()
+        self.events.close()
         self.collector.close()
         self.timers.close()

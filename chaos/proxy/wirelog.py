@@ -50,13 +50,16 @@ class Subscription:
         """Everything that waits, now; a loss first."""
         batches = [batch for batch, _ in self._batches]
         if self._lost_here:
-            lost = (self._lost_at_ns, "lost", "", 0, 0, "", "", self._lost_here)
-            batches.insert(0, msgspec.msgpack.encode([lost]))
+            batches.insert(0, self.loss(self._lost_at_ns, self._lost_here))
         self._batches.clear()
         self.backlog_bytes = self._lost_here = 0
         if not self._closed:
             self._news.clear()
         return batches
+
+    def loss(self, t_ns: int, count: int) -> bytes:
+        """The batch that tells a loss."""
+        return msgspec.msgpack.encode([(t_ns, "lost", "", 0, 0, "", "", count)])
 
     def put(self, batch: bytes, count: int) -> None:
         """Add a batch of `count` records; drops the oldest beyond the bound."""

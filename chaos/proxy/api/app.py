@@ -13,6 +13,7 @@ import msgspec
 
 from chaos.proxy.api.extension import Extension
 from chaos.proxy.api.gojson import BodyError
+from chaos.proxy.api.live import Live
 from chaos.proxy.api.messages import Reply, Request, error_reply, text_reply
 from chaos.proxy.api.metrics import metrics_text
 from chaos.proxy.api.populate import Populate
@@ -64,6 +65,7 @@ class ControlApi:
             ("/populate", {"POST": Populate(registry)}),
             ("/reset", {"POST": proxies.reset}),
             *Extension(registry).routes(),
+            *Live(registry).routes(),
         ]
         if proxy_metrics or runtime_metrics:
             self._routes.append(("/metrics", {"*": self._metrics}))

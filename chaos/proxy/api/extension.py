@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chaos.proxy.api.bodies import decode_lease, decode_renewal
-from chaos.proxy.api.messages import JSON, Reply, Request
+from chaos.proxy.api.messages import Reply, Request, plain_json
 from chaos.proxy.api.routing import Route
 from chaos.proxy.errors import LeaseTakenError
 from chaos.proxy.leases import Lease
@@ -40,11 +40,11 @@ class Extension:
         )
 
     async def _now(self, _request: Request) -> Reply:
-        return _plain(200, {"monotonic_ns": time.monotonic_ns(), "wall_ns": time.time_ns()})
+        return plain_json(200, {"monotonic_ns": time.monotonic_ns(), "wall_ns": time.time_ns()})
 
     async def _leases(self, _request: Request) -> Reply:
         now_ns = time.monotonic_ns()
-        return _plain(200, [_lease_shape(lease, now_ns) for lease in self._registry.server.leases.all()])
+        return plain_json(200, [_lease_shape(lease, now_ns) for lease in self._registry.server.leases.all()])
 
     async def _acquire(self, request: Request) -> Reply:
         asked = decode_lease(request.body)
@@ -57,13 +57,13 @@ class Extension:
             )
         except LeaseTakenError as error:
             taken = {"error": str(error), "status": error.status, "holder": error.holder, "age_ms": error.age_ms}
-            return _plain(error.status, taken)
-        return _plain(201, _lease_shape(lease, time.monotonic_ns()))
+            return plain_json(error.status, taken)
+        return plain_json(201, _lease_shape(lease, time.monotonic_ns()))
 
     async def _renew(self, request: Request) -> Reply:
         """A renewal may bring the hard end forward and never moves it back."""
         lease = self._registry.server.leases.renew(request.params[0], hard_end_ms=decode_renewal(request.body))
-        return _plain(200, _lease_shape(lease, time.monotonic_ns()))
+        return plain_json(200, _lease_shape(lease, time.monotonic_ns()))
 
     async def _release(self, request: Request) -> Reply:
         self._registry.server.leases.release(request.params[0])
@@ -71,9 +71,10 @@ class Extension:
 
     async def _status(self, _request: Request) -> Reply:
         wire = self._registry.server.wire
-        return _plain(
+        return plain_json(
             200,
             {
+                "monotonic_ns": time.monotonic_ns(),
                 "proxies": [_proxy_status(proxy) for proxy in self._registry.proxies()],
                 "wire": {"backlog_bytes": wire.backlog_bytes, "lost": wire.lost},
             },
@@ -87,10 +88,6 @@ class Extension:
         with self._registry.server.wire.subscribe() as batches:
             async for batch in batches:
                 yield len(batch).to_bytes(4, "big") + batch
-
-
-def _plain(status: int, value: Any) -> Reply:
-    return Reply(status=status, body=msgspec.json.encode(value), headers=(("Content-Type", JSON),))
 
 
 def _lease_shape(lease: Lease, now_ns: int) -> dict[str, Any]:
@@ -113,6 +110,7 @@ def _proxy_status(proxy: Proxy) -> dict[str, Any]:
         "enabled": proxy.enabled,
         "protocol": proxy.protocol,
         "connections": len(proxy.connections()),
+        "connections_total": proxy.accepted,
         "received_bytes": {"upstream": proxy.received_bytes(">"), "downstream": proxy.received_bytes("<")},
         "sent_bytes": {"upstream": proxy.sent_bytes(">"), "downstream": proxy.sent_bytes("<")},
         "toxics": [_toxic_status(toxic) for toxic in proxy.toxics],
@@ -123,6 +121,9 @@ def _toxic_status(toxic: Toxic) -> dict[str, Any]:
     return {
         "name": toxic.name,
         "type": toxic.type,
+        "stream": toxic.stream,
+        "toxicity": toxic.toxicity,
+        "attributes": msgspec.structs.asdict(toxic.attributes),
         "fault": toxic.fault,
         "lease": toxic.lease,
         "active": toxic.active,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from typing import Any
+from urllib.parse import parse_qs
 
 import msgspec
 
 from chaos.proxy.api.gojson import dump
 
-__all__ = ["JSON", "TEXT", "Reply", "Request", "error_reply", "json_reply", "text_reply"]
+__all__ = ["JSON", "TEXT", "Reply", "Request", "error_reply", "json_reply", "plain_json", "text_reply"]
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -25,6 +26,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes = b""
     params: tuple[str, ...] = ()
 
+    def asked(self, name: str) -> str | None:
+        """The last value of a name in the target's query, None without one."""
+        values = parse_qs(self.target.partition("?")[2], keep_blank_values=True).get(name)
+        return None if values is None else values[-1]
+
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """One reply. `stream` follows the head instead of `body`, without end until the client leaves."""
@@ -38,6 +44,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 def json_reply(status: int, value: Any) -> Reply:
     """A reply whose body is JSON in Go's spelling."""
     return Reply(status=status, body=dump(value).encode(), headers=(("Content-Type", JSON),))
+
+
+def plain_json(status: int, value: Any) -> Reply:
+    """A reply of ours, which no client of Toxiproxy reads: JSON as everybody writes it."""
+    return Reply(status=status, body=msgspec.json.encode(value), headers=(("Content-Type", JSON),))
 
 
 def text_reply(status: int, text: str) -> Reply:
