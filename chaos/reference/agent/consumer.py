@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,7 +27,7 @@ __all__ = ["TaskConsumer"]
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8
+_AT_ONCE = 4  # a backlog is worked off beside new requests, not before them
 _ACK_WAIT_S = 2.0
 _MAX_DELIVER = 10
 _FETCH_S = 1.0
@@ -191,7 +192,8 @@ async def _kept_from_redelivery(message: Msg) -> AsyncIterator[None]:
 
 
 def _pause_s(delivered: int) -> float:
-    return min(1.0, 0.2 * 2.0 ** (delivered - 1))
+    """Growing and jittered: when a dependency comes back, what was waiting for it must not come all at once."""
+    return min(2.0, 0.4 * 2.0 ** (delivered - 1)) * random.uniform(0.5, 1.5)
 
 
 def _another_fits(delivered: int, pause_s: float) -> bool:
