@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["WIRE_KINDS", "WireRecord"]
+__all__ = ["HOUSEKEEPING", "WIRE_KINDS", "WireRecord"]
+
+HOUSEKEEPING = "~"
+"""Begins the signature of what no operation consists of: a pool's reset, a driver's look at types, pings, TLS requests."""
 
 WIRE_KINDS = (
     "open",  # a connection was accepted and its upstream dialled
@@ -12,7 +15,8 @@ WIRE_KINDS = (
     "request",  # a framed request passed on or held (http: head complete)
     "reply",  # a framed reply's end, or its abort; carries what happened to its exchange
     "raw",  # the stream cannot be framed from here on and passes untouched
-    "touch",  # on an unframed link: the first time a fault acted on this connection in this direction
+    "touch",  # not on a framed http link: the first time a fault acted on this connection in this direction
+    "rewrite",  # the proxy changed bytes of its own accord; `signature` says where, `status` what
     "on",  # a fault began on this link (actual onset)
     "off",  # a fault ended on this link; `status` is why: ended, healed, lease, hard-end, replaced
     "lost",  # `nbytes` records were dropped here
@@ -22,7 +26,8 @@ WIRE_KINDS = (
 class WireRecord(msgspec.Struct, frozen=True, array_like=True, kw_only=False):
     """One row of the wire log; encoded as a msgpack array in this order, so the proxy appends plain tuples.
 
-    `t_ns` is CLOCK_MONOTONIC nanoseconds. `number` counts requests on the connection and pairs a request with its reply.
+    `t_ns` is CLOCK_MONOTONIC nanoseconds. `number` counts requests on the connection and pairs a request with its reply. A
+    `request` with direction `<` is a message delivered to the caller (nats, postgres notifications); its `reply` has direction `>`.
     `direction` is `>` (caller to callee), `<`, or `` for connection and fault events. `faults` are the names of faults that acted on
     the message. The fields from `trace_id` on are filled where the protocol shows them.
     """
