@@ -102,4 +102,4 @@ async def open_api(base_url: str, *, call_within_s: float = CALL_WITHIN_S) -> As
     # ever: reading has no time limit of its own, calls have theirs above.
     timeout = httpx.Timeout(call_within_s, read=None)
     async with httpx.AsyncClient(base_url=url, timeout=timeout, trust_env=False, verify=False) as client:  # noqa: S501
-        yield ApiClient(client, f"{url.host}:{url.port}", call_within_s)
+        yield ApiClient(client, url.netloc.decode(), call_within_s)

@@ -6,6 +6,7 @@ import errno
 from typing import Literal
 
 import anyio
+from anyio.abc import SocketStream
 
 from chaos.errors import ProxyError
 
@@ -15,11 +16,10 @@ ProbeResult = Literal["refused", "accepted", "timeout"]
 
 
 async def probe_connect(address: str, *, within_s: float = 0.25) -> ProbeResult:
-    """Connect to `host:port` once and close. Raises ProxyError when there is no way to it at all (no route, no such name)."""
-    host, _, port = address.rpartition(":")
+    """Connect to `host:port` or `unix:PATH` once and close. Raises ProxyError when there is no way to it at all (no route, no such name)."""
     try:
         with anyio.fail_after(within_s):
-            stream = await anyio.connect_tcp(host.strip("[]"), int(port))
+            stream = await _connect(address)
     except TimeoutError:
         return "timeout"
     except OSError as error:
@@ -29,6 +29,13 @@ async def probe_connect(address: str, *, within_s: float = 0.25) -> ProbeResult:
     with anyio.move_on_after(within_s, shield=True):
         await stream.aclose()
     return "accepted"
+
+
+async def _connect(address: str) -> SocketStream:
+    if address.startswith("unix:"):
+        return await anyio.connect_unix(address.removeprefix("unix:"))
+    host, _, port = address.rpartition(":")
+    return await anyio.connect_tcp(host.strip("[]"), int(port))
 
 
 def _refused(error: BaseException | None) -> bool:

@@ -8,10 +8,16 @@ import socket
 
 from chaos.proxy.errors import ListenError
 
-__all__ = ["Address", "bind_address", "bind_error", "format_address", "resolve_listen", "split_host_port"]
+__all__ = [
+    "UNIX", "Address", "bind_address", "bind_error", "bind_words", "format_address", "resolve_listen", "split_host_port",
+    "unix_path",
+]  # fmt: skip
 
 #: Family and address for `bind`: (host, port) or (host, port, 0, 0).
 Address = tuple[socket.AddressFamily, tuple[str, int]]
+
+UNIX = "unix:"
+"""Begins an address that is the path of a unix socket; Toxiproxy has no such addresses."""
 
 RESOLVE_S = 5.0
 _BIND_WORDS = {
@@ -19,6 +25,11 @@ _BIND_WORDS = {
     errno.EADDRNOTAVAIL: "cannot assign requested address",
     errno.EACCES: "permission denied",
 }
+
+
+def unix_path(text: str) -> str | None:
+    """The path of `unix:PATH`, None for any other address."""
+    return text.removeprefix(UNIX) if text.startswith(UNIX) and text != UNIX else None
 
 
 def split_host_port(text: str) -> tuple[str, str]:
@@ -76,5 +87,9 @@ def format_address(host: str, port: int) -> str:
 def bind_error(address: Address, error: OSError) -> ListenError:
     """What Go says when an address cannot be bound."""
     host, port = address[1]
-    words = _BIND_WORDS.get(error.errno or 0, (error.strerror or str(error)).lower())
-    return ListenError(f"listen tcp {format_address(host, port)}: bind: {words}")
+    return ListenError(f"listen tcp {format_address(host, port)}: bind: {bind_words(error)}")
+
+
+def bind_words(error: OSError) -> str:
+    """Go's words for an error of `bind`."""
+    return _BIND_WORDS.get(error.errno or 0, (error.strerror or str(error)).lower())

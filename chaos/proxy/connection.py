@@ -130,7 +130,11 @@ class Connection:
 
     async def _dial_upstream(self, loop: asyncio.AbstractEventLoop) -> None:
         host, _, port = self.proxy.upstream.rpartition(":")
+        path = self.proxy.unix(self.proxy.upstream)
         async with asyncio.timeout(self.proxy.server.options.dial_timeout_ms / 1000):
+            if path is not None:
+                await loop.create_unix_connection(lambda: self.upstream, path)
+                return
             await loop.create_connection(lambda: self.upstream, host.strip("[]") or "localhost", int(port))
 
     def joined(self, endpoint: Endpoint, transport: asyncio.Transport) -> None:

@@ -77,7 +77,7 @@ async def serve(flags: Flags) -> None:
         )
         try:
             # Like Go, one address for a name: with port 0 each address would get a port of its own.
-            listen = "127.0.0.1" if flags.host == "localhost" else flags.host
+            listen = "127.0.0.1" if flags.host == "localhost" else flags.host.strip("[]")
             async with serve_http(api, listen, flags.port) as (host, port):
                 _tell(flags.ready_fd, host, port)
                 await over.wait()
@@ -110,7 +110,7 @@ def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

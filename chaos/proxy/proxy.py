@@ -6,17 +6,18 @@ import socket
 import time
 
 from chaos.model.link import Protocol
-from chaos.proxy.address import bind_address, format_address, resolve_listen
+from chaos.proxy.address import bind_address, format_address, resolve_listen, unix_path
 from chaos.proxy.chain import Chain
 from chaos.proxy.connection import Connection
 from chaos.proxy.errors import ListenError
 from chaos.proxy.http_observer import HttpObserver
-from chaos.proxy.listener import Listener
+from chaos.proxy.listener import Acceptor, Listener
 from chaos.proxy.observer import Observer
 from chaos.proxy.pipe import Pipe
 from chaos.proxy.server import Server
 from chaos.proxy.settings import ProxySettings, ToxicSpec
 from chaos.proxy.toxic import Toxic
+from chaos.proxy.unix_listener import UnixListener
 
 __all__ = ["Proxy"]
 
@@ -35,7 +36,7 @@ class Proxy:
         self.enabled = False
         self.received = {">": 0, "<": 0}
         self.sent = {">": 0, "<": 0}
-        self._listener: Listener | None = None
+        self._listener: Acceptor | None = None
         self._connections: dict[int, Connection] = {}
         self.accepted = 0
         self.chain = Chain(server, self.name, self.connections, self._listen_or_refuse)
@@ -48,11 +49,7 @@ class Proxy:
 
     async def start(self) -> None:
         """Listen. Raises ListenError."""
-        try:
-            address = bind_address(*await resolve_listen(self.listen))
-        except ListenError as error:
-            raise ListenError(f"listen tcp: {error}") from error
-        listener = Listener(address, self._accepted)
+        listener = await self._make_listener()
         try:
             if not self.chain.refusing:
                 listener.open()
@@ -63,6 +60,20 @@ class Proxy:
         self.listen = listener.text
         self.enabled = True
         self.server.events.emit("proxy.started", proxy=self.name, listen=self.listen)
+
+    async def _make_listener(self) -> Acceptor:
+        path = self.unix(self.listen)
+        if path is not None:
+            return UnixListener(path, self._accepted)
+        try:
+            address = bind_address(*await resolve_listen(self.listen))
+        except ListenError as error:
+            raise ListenError(f"listen tcp: {error}") from error
+        return Listener(address, self._accepted)
+
+    def unix(self, address: str) -> str | None:
+        """The path if that address is a unix socket's, which -strict does not know."""
+        return None if self.server.options.strict else unix_path(address)
 
     def stop(self) -> None:
         """Stop listening and close all connections; may be called twice."""
@@ -98,7 +109,8 @@ class Proxy:
 
         Raises ListenError, without the prefix `listen tcp: `, also for a present text that cannot be resolved.
         """
-        resolved = format_address(*await resolve_listen(self.listen if listen is None else listen))
+        wanted = self.listen if listen is None else listen
+        resolved = wanted if self.unix(wanted) else format_address(*await resolve_listen(wanted))
         return resolved != self.listen or (upstream is not None and upstream != self.upstream)
 
     async def update(
