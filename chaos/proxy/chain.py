@@ -12,7 +12,7 @@ from chaos.proxy.connection import Connection
 from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, ToxicNotFoundError
 from chaos.proxy.server import Server
 from chaos.proxy.settings import ToxicSpec
-from chaos.proxy.stage import MAX_NS, MS
+from chaos.proxy.stage import MAX_NS, MS, Attributes, ToxicType
 from chaos.proxy.toxic import Toxic
 from chaos.proxy.toxics import TOXIC_TYPES
 
@@ -60,11 +60,8 @@ class Chain:
                 return toxic
         raise ToxicNotFoundError
 
-    def add(self, spec: ToxicSpec) -> Toxic:
-        """Add a toxic and begin it, now or at its time.
-
-        Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError.
-        """
+    def check(self, spec: ToxicSpec) -> tuple[ToxicType, Attributes]:
+        """What a toxic would be; raises as `add` does and changes nothing."""
         if spec.stream.lower() not in {"upstream", "downstream"}:
             raise InvalidStreamError
         kind = TOXIC_TYPES.get(spec.type)
@@ -76,6 +73,14 @@ class Chain:
         attributes = kind.decode(spec.attributes)
         if spec.lease is not None:
             self._server.leases.get(spec.lease)
+        return kind, attributes
+
+    def add(self, spec: ToxicSpec) -> Toxic:
+        """Add a toxic and begin it, now or at its time.
+
+        Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError.
+        """
+        kind, attributes = self.check(spec)
         toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed)
         self._toxics.append(toxic)
         self._tell("added", toxic, type=toxic.type, stream=toxic.stream, lease=toxic.lease)

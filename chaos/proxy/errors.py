@@ -11,6 +11,7 @@ ProxyError
     |-- BadAttributesError    400
     |-- ToxicExistsError      409
     |-- ToxicNotFoundError    404
+    |-- InToxicError          of another error, at one of several toxics
     |-- LeaseNotFoundError    404
     `-- LeaseTakenError       409 names the holder and its age
 """
@@ -20,7 +21,7 @@ from __future__ import annotations
 from chaos.errors import ProxyError
 
 __all__ = [
-    "BadAttributesError", "DataPlaneError", "InvalidStreamError", "InvalidToxicTypeError", "LeaseNotFoundError",
+    "BadAttributesError", "DataPlaneError", "InToxicError", "InvalidStreamError", "InvalidToxicTypeError", "LeaseNotFoundError",
     "LeaseTakenError", "ListenError", "MissingFieldError", "ProxyExistsError", "ProxyNotFoundError", "ToxicExistsError",
     "ToxicNotFoundError",
 ]  # fmt: skip
@@ -106,6 +107,14 @@ class ToxicNotFoundError(DataPlaneError):
 
     def __init__(self) -> None:
         super().__init__("toxic not found")
+
+
+class InToxicError(DataPlaneError):
+    """What is wrong with one toxic of several, counted from 1."""
+
+    def __init__(self, cause: DataPlaneError, number: int) -> None:
+        super().__init__(f"{cause} at toxic {number}")
+        self.status = cause.status
 
 
 class LeaseNotFoundError(DataPlaneError):

@@ -17,7 +17,16 @@ from pathlib import Path
 
 from chaos.errors import ChaosError, NotReadyError, UsageError
 from chaos.proxy.address import format_address
-from chaos.proxy.api import VERSION, BodyError, ControlApi, check_all, decode_populate, put_proxy, serve_http
+from chaos.proxy.api import (
+    VERSION,
+    BodyError,
+    ControlApi,
+    check_all,
+    decode_populate,
+    put_proxy,
+    serve_http,
+    to_settings,
+)
 from chaos.proxy.flags import USAGE, Flags, parse_flags
 from chaos.proxy.registry import Registry, open_registry
 from chaos.proxy.settings import Options
@@ -131,7 +140,7 @@ def _tell(ready_fd: int | None, host: str, port: int) -> None:
 async def _load(registry: Registry, path: Path) -> None:
     """Start the proxies of a config file. As with 2.12, what is wrong with it is logged and the server starts all the same."""
     try:
-        wanted = decode_populate(await asyncio.to_thread(path.read_bytes))
+        wanted = [to_settings(one) for one in decode_populate(await asyncio.to_thread(path.read_bytes))]
         check_all(wanted)
         for settings in wanted:
             await put_proxy(registry, settings)

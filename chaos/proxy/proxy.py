@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 
 from chaos.model.link import Protocol
 from chaos.proxy.address import bind_address, format_address, resolve_listen, unix_path
 from chaos.proxy.chain import Chain
 from chaos.proxy.connection import Connection
-from chaos.proxy.errors import ListenError
+from chaos.proxy.errors import DataPlaneError, ListenError
 from chaos.proxy.http_observer import HttpObserver
 from chaos.proxy.listener import Acceptor, Listener
 from chaos.proxy.observer import Observer
@@ -47,14 +48,18 @@ class Proxy:
 
     # Listening.
 
-    async def start(self) -> None:
-        """Listen. Raises ListenError."""
+    async def start(self, toxics: Sequence[ToxicSpec] = ()) -> None:
+        """Listen; the toxics are there before the first connection. All or nothing: raises ListenError, and as `add_toxic` does."""
         listener = await self._make_listener()
+        added: list[Toxic] = []
         try:
+            added += (self.add_toxic(spec) for spec in toxics)
             if not self.chain.refusing:
                 listener.open()
-        except ListenError:
+        except DataPlaneError:
             listener.close()
+            for toxic in added:
+                self.chain.remove(toxic)
             raise
         self._listener = listener
         self.listen = listener.text

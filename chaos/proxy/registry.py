@@ -42,34 +42,41 @@ class Registry:
     async def create(self, settings: ProxySettings) -> Proxy:
         """Add a proxy and start it if it is enabled; stored only when that worked.
 
-        Raises MissingFieldError, ProxyExistsError, ListenError.
+        Raises MissingFieldError, ProxyExistsError, ListenError, and as `Proxy.add_toxic` does.
         """
         for field in ("name", "upstream"):
             if not getattr(settings, field):
                 raise MissingFieldError(field)
         if settings.name in self._proxies:
             raise ProxyExistsError
-        proxy = Proxy(self.server, settings)
-        if settings.enabled:
-            await proxy.start()
+        proxy = await self._make(settings)
         if settings.name in self._proxies:  # somebody was quicker while the address was resolved
-            proxy.stop()
+            proxy.close()
             raise ProxyExistsError
         self._store(proxy)
         return proxy
 
     async def replace(self, settings: ProxySettings) -> Proxy:
-        """Stop the proxy of that name and put a new one without toxics in its place.
+        """Stop the proxy of that name and put a new one in its place, with no toxics but those of its settings.
 
         Raises ProxyNotFoundError, ListenError: then the old one stays, stopped.
         """
         old = self.get(settings.name)
         old.stop()
-        proxy = Proxy(self.server, settings)
-        if settings.enabled:
-            await proxy.start()
+        proxy = await self._make(settings)
         old.close()
         self._store(proxy)
+        return proxy
+
+    async def _make(self, settings: ProxySettings) -> Proxy:
+        proxy = Proxy(self.server, settings)
+        for spec in settings.toxics:
+            proxy.chain.check(spec)
+        if settings.enabled:
+            await proxy.start(settings.toxics)
+        else:
+            for spec in settings.toxics:
+                proxy.add_toxic(spec)
         return proxy
 
     def _store(self, proxy: Proxy) -> None:

@@ -22,16 +22,6 @@ class Options(Data, frozen=True, kw_only=True):
     own_process: bool = False
 
 
-class ProxySettings(Data, frozen=True, kw_only=True):
-    """A proxy as asked for. `listen` empty means any port on every address; port 0 any port. `protocol` None frames nothing."""
-
-    name: str
-    upstream: str
-    listen: str = ""
-    enabled: bool = True
-    protocol: Protocol | None = None
-
-
 class ToxicSpec(Data, frozen=True, kw_only=True):
     """A toxic as asked for. `name` empty means `<type>_<stream>`; `stream` is kept as given, in any case.
 
@@ -49,3 +39,14 @@ class ToxicSpec(Data, frozen=True, kw_only=True):
     seed: int | None = None
     at_ns: int | None = None
     for_ms: float | None = None
+
+
+class ProxySettings(Data, frozen=True, kw_only=True):
+    """A proxy as asked for. `listen` empty means any port on every address; port 0 any port. `protocol` None frames nothing."""
+
+    name: str
+    upstream: str
+    listen: str = ""
+    enabled: bool = True
+    protocol: Protocol | None = None
+    toxics: tuple[ToxicSpec, ...] = ()

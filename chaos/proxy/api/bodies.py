@@ -9,7 +9,7 @@ from typing import Any
 from chaos.model.base import Data
 from chaos.model.link import Protocol
 from chaos.proxy.api.gojson import BodyError, GoField, decode_fields, decode_value, kind
-from chaos.proxy.settings import ProxySettings
+from chaos.proxy.settings import ProxySettings, ToxicSpec
 
 __all__ = [
     "PROXY_EXTENSIONS",
@@ -21,6 +21,7 @@ __all__ = [
     "decode_proxy",
     "decode_renewal",
     "decode_toxic",
+    "take_toxic",
     "to_settings",
 ]
 
@@ -37,7 +38,8 @@ def _fields(owner: str, types: Mapping[str, str]) -> Mapping[str, GoField]:
 _TEXT = "string"
 _PROXY = _fields(
     "Proxy",
-    {"name": _TEXT, "listen": _TEXT, "upstream": _TEXT, "enabled": "bool"} | dict.fromkeys(PROXY_EXTENSIONS, _TEXT),
+    {"name": _TEXT, "listen": _TEXT, "upstream": _TEXT, "enabled": "bool", "toxics": "raw"}
+    | dict.fromkeys(PROXY_EXTENSIONS, _TEXT),
 )
 _TOXIC = _fields(
     "ToxicWrapper",
@@ -61,18 +63,18 @@ class ToxicBody(Data, frozen=True, kw_only=True):
 
 
 def decode_proxy(body: bytes) -> dict[str, Any]:
-    """The members of a proxy's body that are there. Raises BodyError."""
+    """The members of a proxy's body that are there, `toxics` as they are. Raises BodyError."""
     return _proxy(decode_value(body))
 
 
-def decode_populate(body: bytes) -> list[ProxySettings]:
-    """The proxies of a populate body, in order; what they lack is empty. Raises BodyError."""
+def decode_populate(body: bytes) -> list[dict[str, Any]]:
+    """The members of the proxies of a populate body, in order. Raises BodyError."""
     value = decode_value(body)
     if value is None:
         return []
     if kind(value) != "array":
         raise BodyError(f"json: cannot unmarshal {kind(value)} into Go value of type {_POPULATE_TYPE}")
-    return [to_settings(_proxy(item)) for item in value]
+    return [_proxy(item) for item in value]
 
 
 def _proxy(value: Any) -> dict[str, Any]:
@@ -86,20 +88,26 @@ def _proxy(value: Any) -> dict[str, Any]:
     return found
 
 
-def to_settings(members: Mapping[str, Any]) -> ProxySettings:
-    """A proxy to be created from its members; what is not there is empty, and `enabled` true."""
+def to_settings(members: Mapping[str, Any], toxics: tuple[ToxicSpec, ...] = ()) -> ProxySettings:
+    """A proxy to be created from its members; what is not there is empty, and `enabled` true. Toxics are those given."""
     return ProxySettings(
         name=members.get("name", ""),
         upstream=members.get("upstream", ""),
         listen=members.get("listen", ""),
         enabled=members.get("enabled", True),
         protocol=members.get("protocol"),
+        toxics=toxics,
     )
 
 
 def decode_toxic(body: bytes) -> ToxicBody:
     """A toxic's body; its attributes are an object or nothing, their members not looked at yet. Raises BodyError."""
-    found = decode_fields(decode_value(body), _TOXIC, "toxics.ToxicWrapper")
+    return take_toxic(decode_value(body))
+
+
+def take_toxic(value: Any) -> ToxicBody:
+    """A toxic from a decoded value, as `decode_toxic` takes it. Raises BodyError."""
+    found = decode_fields(value, _TOXIC, "toxics.ToxicWrapper")
     attributes = found.get("attributes")
     decode_fields(attributes, {}, "toxics.NoopToxic", field="ToxicWrapper.attributes")
     return ToxicBody(

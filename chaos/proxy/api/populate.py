@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from chaos.proxy.api.bodies import decode_populate
+from chaos.proxy.api.bodies import decode_populate, to_settings
 from chaos.proxy.api.gojson import BodyError
 from chaos.proxy.api.messages import Reply, Request, json_reply
+from chaos.proxy.api.proxies import asked_toxics
 from chaos.proxy.api.shapes import proxy_shape
 from chaos.proxy.errors import DataPlaneError, MissingFieldError
 from chaos.proxy.proxy import Proxy
@@ -27,7 +28,8 @@ class Populate:
         """All are checked first; then one after the other, and the first failure ends it."""
         done: list[Proxy] = []
         try:
-            wanted = decode_populate(request.body)
+            bodies = decode_populate(request.body)
+            wanted = [to_settings(members, asked_toxics(self._registry, request, members)) for members in bodies]
             check_all(wanted)
             for settings in wanted:
                 done.append(await put_proxy(self._registry, settings))  # noqa: PERF401  # what was done stays on failure

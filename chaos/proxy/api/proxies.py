@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from chaos.proxy.api.bodies import decode_proxy, to_settings
 from chaos.proxy.api.messages import Reply, Request, json_reply
 from chaos.proxy.api.shapes import proxy_shape
+from chaos.proxy.api.specs import to_specs
 from chaos.proxy.registry import Registry
+from chaos.proxy.settings import ToxicSpec
 
-__all__ = ["Proxies"]
+__all__ = ["Proxies", "asked_toxics"]
 
 _CHANGEABLE = ("listen", "upstream", "enabled")
+
+
+def asked_toxics(registry: Registry, request: Request, members: Mapping[str, Any]) -> tuple[ToxicSpec, ...]:
+    """The toxics of a proxy's body with `?toxics=1`; clients of Toxiproxy post back what they were shown, and mean nothing by it."""
+    wanted = request.asked("toxics") in ("1", "true") and not registry.server.options.strict
+    return to_specs(members.get("toxics")) if wanted else ()
 
 
 class Proxies:
@@ -24,8 +35,9 @@ class Proxies:
         return json_reply(200, dict(sorted(shapes.items())))
 
     async def create(self, request: Request) -> Reply:
-        """A new proxy; nothing is kept of one that cannot listen."""
-        settings = to_settings(decode_proxy(request.body))
+        """A new proxy; nothing is kept of one that cannot listen. Its body's toxics count when the request asks for them."""
+        members = decode_proxy(request.body)
+        settings = to_settings(members, asked_toxics(self._registry, request, members))
         return json_reply(201, proxy_shape(await self._registry.create(settings)))
 
     async def show(self, request: Request) -> Reply:

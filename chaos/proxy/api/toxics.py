@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from chaos.proxy.api.bodies import ToxicBody, decode_attributes, decode_toxic
+from chaos.proxy.api.bodies import decode_attributes, decode_toxic
 from chaos.proxy.api.gojson import BodyError
 from chaos.proxy.api.messages import Reply, Request, json_reply
 from chaos.proxy.api.shapes import toxic_shape
-from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError
+from chaos.proxy.api.specs import to_spec
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.registry import Registry
-from chaos.proxy.settings import ToxicSpec
 from chaos.proxy.toxic import Toxic
-from chaos.proxy.toxics import TOXIC_TYPES
 
 __all__ = ["Toxics"]
 
@@ -31,7 +27,7 @@ class Toxics:
     async def create(self, request: Request) -> Reply:
         """A new toxic at the end of the chain; it acts on live connections at once, or when it was asked to."""
         proxy = self._registry.get(request.params[0])
-        spec = _spec(proxy, decode_toxic(request.body))
+        spec = to_spec(decode_toxic(request.body), [toxic.name for toxic in proxy.toxics])
         return json_reply(200, toxic_shape(proxy.add_toxic(spec)))
 
     async def show(self, request: Request) -> Reply:
@@ -59,24 +55,3 @@ class Toxics:
     def _find(self, request: Request) -> tuple[Proxy, Toxic]:
         proxy = self._registry.get(request.params[0])
         return proxy, proxy.toxic(request.params[1])
-
-
-def _spec(proxy: Proxy, body: ToxicBody) -> ToxicSpec:
-    stream = "downstream" if body.stream is None else body.stream
-    if stream.lower() not in ("upstream", "downstream"):
-        raise InvalidStreamError
-    kind = TOXIC_TYPES.get(body.type)
-    if kind is None:
-        raise InvalidToxicTypeError
-    name = body.name or f"{body.type}_{stream}"
-    if any(toxic.name == name for toxic in proxy.toxics):
-        raise ToxicExistsError
-    given: dict[str, Any] = dict(body.extensions)
-    return ToxicSpec(
-        type=body.type,
-        name=name,
-        stream=stream,
-        toxicity=1.0 if body.toxicity is None else body.toxicity,
-        attributes=decode_attributes(body.attributes, body.type, kind.attributes.__struct_fields__),
-        **given,
-    )
