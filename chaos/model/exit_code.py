@@ -1,4 +1,4 @@
-"""Exit codes and which of them wins when several apply: 6, 130/143, 1, 4, 3, 0."""
+"""Exit codes and which of them wins when several apply: 6, 130/143, 5, 1, 4, 3, 0."""
 
 from __future__ import annotations
 
@@ -32,9 +32,16 @@ _BY_VERDICT = {
 
 
 def exit_code(
-    verdict: Verdict, *, fault_remains: bool = False, interrupted_by: str | None = None, aborted: bool = False
+    verdict: Verdict,
+    *,
+    fault_remains: bool = False,
+    interrupted_by: str | None = None,
+    not_ready: bool = False,
+    aborted: bool = False,
 ) -> ExitCode:
     """The code of a finished run. `interrupted_by` is the signal's name (SIGINT, SIGTERM, SIGHUP) or None.
+
+    `not_ready`: the system never came up, so nothing was drilled.
 
     SIGHUP ends like SIGTERM (143): both say that somebody else wants the run to end.
     """
@@ -42,6 +49,8 @@ def exit_code(
         return ExitCode.FAULT_REMAINS
     if interrupted_by is not None:
         return ExitCode.INTERRUPTED if interrupted_by == "SIGINT" else ExitCode.TERMINATED
+    if not_ready:
+        return ExitCode.NOT_READY
     if verdict is Verdict.VIOLATED:
         return ExitCode.VIOLATED
     return ExitCode.ABORTED if aborted else _BY_VERDICT[verdict]

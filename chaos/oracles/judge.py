@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 
+from chaos.model.event import PhaseName
 from chaos.model.evidence import Evidence
 from chaos.model.exit_code import exit_code
 from chaos.model.verdict import Cell, CellVerdict, RunVerdict
@@ -25,7 +26,14 @@ def judge(evidence: Evidence) -> RunVerdict:
         run_id=evidence.run_id,
         scenario=evidence.plan.scenario.name,
         verdict=verdict,
-        exit_code=int(exit_code(verdict, fault_remains=remains, interrupted_by=evidence.interrupted_by)),
+        exit_code=int(
+            exit_code(
+                verdict,
+                fault_remains=remains,
+                interrupted_by=evidence.interrupted_by,
+                not_ready=evidence.end_how == "failed" and evidence.phase(PhaseName.BASELINE) is None,
+            )
+        ),
         cells=cells,
         not_judged=evidence.plan.not_judged,
         notes=_notes(case),
