@@ -1,0 +1,152 @@
+"""What framers of message protocols share: two lanes of bytes, records in pairs, and which faults acted on which message.
+
+Both directions are fed as bytes enter the proxy. A `request` record is written at once. A `reply` record closes its exchange; while
+stages hold or change bytes (`watched`) it waits until its last byte has left, so that it can name every fault that acted on the
+exchange, and a reply that never left is told as such. Without stages nothing waits, and a message costs no object but its record.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["MAX_MESSAGE_BYTES", "NO_CONTEXT", "Closing", "Faults", "Lane", "MessageFramer", "Row"]
+
+Faults = tuple[str, ...]
+Row = tuple[Any, ...]
+Closing = tuple[int, str, int, str, tuple[Any, ...], str, int, bool]
+"""number, signature, nbytes, status, context, digest, deliveries, and whether it is only told when a fault acted."""
+
+MAX_MESSAGE_BYTES = 1 << 30
+"""No message of either protocol is longer (both servers refuse far less)."""
+
+NO_CONTEXT: tuple[Any, ...] = ("", "", None, "", None)
+_LEAVING_LIMIT = 8_192
+
+
+class Lane:
+    """One direction. Offsets count its bytes from the connection's start."""
+
+    __slots__ = ("base", "carry", "direction", "entered", "leaving", "left", "skip", "touched", "unclaimed", "watched")
+
+    def __init__(self, direction: str) -> None:
+        self.direction = direction
+        self.carry = b""  # the head of a message, not complete yet
+        self.skip = 0  # bytes of the current message still to come
+        self.entered = self.left = self.base = 0  # `base`: the offset of the first byte being framed
+        self.watched = False
+        self.touched: list[int] = []  # numbers of the exchanges with bytes in the latest chunk
+        self.unclaimed: Faults = ()  # acted on bytes of a message that has no number yet
+        self.leaving: deque[tuple[int, Closing]] = deque()  # what is written once that offset has left
+
+
+class MessageFramer:
+    """Base of the framers. `emit` takes each record, a tuple in the order of `WireRecord`."""
+
+    __slots__ = ("_connection", "_emit", "_link", "_marks", "_number", "down", "raw", "up")
+
+    def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
+        self._link = link
+        self._connection = connection
+        self._emit = emit
+        self._number = 0
+        self._marks: dict[int, Faults] = {}
+        self.raw = False
+        self.up = Lane(">")
+        self.down = Lane("<")
+
+    def __repr__(self) -> str:
+        state = "raw" if self.raw else "framed"
+        return f"<{type(self).__name__} {self._link}#{self._connection} {state} messages={self._number}>"
+
+    # -- what acted -------------------------------------------------------------------------------------------------
+
+    def mark(self, direction: str, faults: Faults) -> None:
+        """Faults acted on the chunk of that direction that was fed last: on every exchange with bytes in it."""
+        lane = self.up if direction == ">" else self.down
+        for number in lane.touched:
+            self._mark(number, faults)
+        if self._claims_later(lane):
+            lane.unclaimed = _joined(lane.unclaimed, faults)
+
+    def passed(self, direction: str, nbytes: int, t_ns: int, *, drained: bool = False) -> bool:
+        """So many bytes left in that direction; `drained`: none are held back. Answers whether records still wait."""
+        lane = self.up if direction == ">" else self.down
+        lane.left += nbytes
+        leaving = lane.leaving
+        while leaving and (drained or leaving[0][0] <= lane.left):
+            self._write(t_ns, lane.direction, leaving.popleft()[1])
+        return bool(leaving)
+
+    # -- for subclasses ---------------------------------------------------------------------------------------------
+
+    def _claims_later(self, lane: Lane) -> bool:
+        """Whether the latest chunk has bytes of a message that has no number yet."""
+        return bool(lane.carry)
+
+    def _enter(self, lane: Lane, data: bytes, *, watched: bool) -> bytes:
+        """Take a chunk's bytes into account; answers them behind what was carried over."""
+        if watched:
+            if not lane.watched:
+                lane.left = lane.entered
+            lane.touched = []
+        elif lane.touched:
+            lane.touched = []
+        lane.watched = watched
+        lane.base = lane.entered - len(lane.carry)
+        lane.entered += len(data)
+        if lane.carry:
+            data, lane.carry = lane.carry + data, b""
+        return data
+
+    def _next_number(self, lane: Lane) -> int:
+        self._number = number = self._number + 1
+        if lane.watched:
+            lane.touched.append(number)
+        if lane.unclaimed:
+            self._marks[number], lane.unclaimed = lane.unclaimed, ()
+        return number
+
+    def _close(self, lane: Lane, end: int, t_ns: int, closing: Closing) -> None:
+        """An exchange ends with the byte before offset `end` of the lane."""
+        if not lane.watched:
+            self._write(t_ns, lane.direction, closing)
+            return
+        lane.touched.append(closing[0])
+        lane.leaving.append((end, closing))
+        if len(lane.leaving) > _LEAVING_LIMIT:
+            self._write(t_ns, lane.direction, lane.leaving.popleft()[1])
+
+    def _mark(self, number: int, faults: Faults) -> None:
+        if faults:
+            self._marks[number] = _joined(self._marks.get(number, ()), faults)
+
+    def _write(self, t_ns: int, direction: str, closing: Closing) -> None:
+        number, signature, nbytes, status, context, digest, deliveries, only_if_acted = closing
+        faults = self._marks.pop(number, ()) if self._marks else ()
+        if faults or not only_if_acted:
+            head = (t_ns, "reply", self._link, self._connection, number, direction, signature, nbytes, faults, status)
+            self._emit((*head, *context, None, digest, None, deliveries))
+
+    def _go_raw(self, lane: Lane, t_ns: int, status: str = "") -> None:
+        """Nothing is framed from here on; `status` says why where that is known."""
+        self.raw = True
+        for one in (lane, self.down if lane is self.up else self.up):
+            one.carry, one.skip = b"", 0
+            self._emit(
+                (t_ns, "raw", self._link, self._connection, self._number, one.direction, "", 0, one.unclaimed, status)
+            )
+            one.unclaimed = ()
+
+    def _end_leaving(self, t_ns: int, faults: Faults, status: str) -> None:
+        """The connection is gone: what has not left will not."""
+        for lane in (self.up, self.down):
+            while lane.leaving:
+                number, signature, nbytes, _, *rest = lane.leaving.popleft()[1]
+                self._mark(number, faults)
+                self._write(t_ns, lane.direction, (number, signature, nbytes, status, *rest))  # type: ignore[arg-type]
+
+
+def _joined(faults: Faults, more: Faults) -> Faults:
+    return faults + tuple(fault for fault in more if fault not in faults) if more else faults
