@@ -1,0 +1,69 @@
+"""NATS subjects as signatures: what looks like an identifier is folded, and what a JetStream acknowledgement tells is read."""
+
+from __future__ import annotations
+
+import re
+
+from chaos.model.wire_record import HOUSEKEEPING
+
+__all__ = ["INBOX", "JS_ACK", "JS_PULL", "ack_signature", "deliveries", "subject_signature"]
+
+INBOX = b"_INBOX."
+JS_ACK = b"$JS.ACK."
+JS_PULL = b"$JS.API.CONSUMER.MSG.NEXT."
+_JS_FLOW = b"$JS.FC."
+
+_IDENTIFIER = re.compile(
+    r"""
+      \d+                                             # 42
+    | [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}     # a UUID
+    | (?=[a-f]*\d)[0-9a-f]{8,}                        # a hexadecimal number
+    | [a-z]+[-_:](?:\d+|(?=[a-f]*\d)[0-9a-f]{6,})     # task_3fa94c01
+    | (?=[^\d]*\d)[0-9a-z_~:-]{20,}                   # ULID, KSUID: long, with a digit
+    | [0-9a-z]{22}                                    # a NUID
+    | (?-i:(?=[^\d]*\d)(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[0-9A-Za-z]{8})  # an ephemeral consumer
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_CACHE_LIMIT = 4_096
+_SIGNATURE_CHARS = 200
+_templates: dict[bytes, str] = {}
+
+
+def subject_signature(verb: str, subject: bytes) -> str:
+    """`PUB tasks.{id}`; all inboxes are `_INBOX.{id}`, flow control is housekeeping."""
+    if subject.startswith(INBOX):
+        return f"{verb} _INBOX.{{id}}"
+    if subject.startswith(_JS_FLOW):
+        return f"{HOUSEKEEPING}{verb} $JS.FC"
+    return f"{verb} {_template(subject)}"
+
+
+def ack_signature(subject: bytes) -> str:
+    """`PUB $JS.ACK.STREAM.consumer` of an acknowledgement's subject, which has stream, consumer and then numbers."""
+    tokens = subject.split(b".")
+    first = _first(tokens)
+    return f"PUB $JS.ACK.{_template(b'.'.join(tokens[first : first + 2]))}"
+
+
+def deliveries(subject: bytes) -> int:
+    """How often the message of this acknowledgement subject was delivered, this time included; 0 if it does not say."""
+    tokens = subject.split(b".")
+    at = _first(tokens) + 2
+    return int(tokens[at]) if len(tokens) > at and tokens[at].isdigit() and len(tokens[at]) < 10 else 0
+
+
+def _first(tokens: list[bytes]) -> int:
+    # ADR-15: nine tokens, or from twelve on with domain and account hash before the stream (eleven without the random one).
+    return 2 if len(tokens) < 11 else 4
+
+
+def _template(subject: bytes) -> str:
+    known = _templates.get(subject)
+    if known is None:
+        tokens = subject.decode("utf-8", "replace").split(".")
+        known = ".".join("{id}" if _IDENTIFIER.fullmatch(token) else token for token in tokens)[:_SIGNATURE_CHARS]
+        if len(_templates) >= _CACHE_LIMIT:
+            _templates.clear()
+        _templates[subject] = known
+    return known
