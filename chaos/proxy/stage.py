@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 from chaos.proxy.errors import BadAttributesError
 
-__all__ = ["MAX_NS", "MS", "US", "Attributes", "End", "Item", "Stage", "ToxicType"]
+__all__ = ["MAX_NS", "MS", "US", "Attributes", "End", "Item", "Stage", "ToxicType", "WrappedStage"]
 
 US = 1_000
 MS = 1_000_000
@@ -37,10 +37,19 @@ Item = bytes | End
 
 
 class Attributes(msgspec.Struct, frozen=True, kw_only=True):
-    """Attributes of a toxic type, by their JSON names, int64 each. What is odd but harmless is clamped in effect."""
+    """Attributes of a toxic type, by their JSON names, int64 each. What is odd but harmless is clamped in effect.
+
+    `extensions`: names that Toxiproxy's type of this name does not have; listings show them only where they are not 0.
+    """
+
+    extensions: ClassVar[frozenset[str]] = frozenset()
 
     def check(self) -> None:
         """Raise BadAttributesError for what no effect can be given to; the default accepts everything."""
+
+    def scaled(self, part: int, whole: int) -> Self:
+        """These attributes on a ramp, when `part` of `whole` is over; the default lets every one of them grow from 0."""
+        return type(self)(**{name: value * part // whole for name, value in msgspec.structs.asdict(self).items()})
 
 
 class Stage:
@@ -92,12 +101,51 @@ class Stage:
         return []
 
 
+class WrappedStage(Stage):
+    """A stage round another, `inner`, which may still be missing; `did()` takes over what the inner one says of itself."""
+
+    __slots__ = ("_capacity", "inner")
+
+    def __init__(self, attributes: Any, capacity: int) -> None:
+        super().__init__(attributes, Random, 0)
+        self._capacity = capacity
+        self.inner: Stage | None = None
+
+    @property
+    def capacity(self) -> int:  # type: ignore[override]
+        """That of the inner stage."""
+        return self._capacity
+
+    def did(self, items: list[Item]) -> list[Item]:
+        """Copy wish, bytes held and touch of the inner stage; the items as they are."""
+        inner = self.inner
+        if inner is not None:
+            self.wake_ns, self.held = inner.wake_ns, inner.held
+            self.acted = self.acted or inner.acted
+            inner.acted = False
+        return items
+
+    def wake(self, now_ns: int) -> list[Item]:
+        """Wake the inner stage."""
+        return [] if self.inner is None else self.did(self.inner.wake(now_ns))
+
+    def update(self, attributes: Any, now_ns: int) -> list[Item]:
+        """Tell the inner stage."""
+        self.attributes = attributes
+        return [] if self.inner is None else self.did(self.inner.update(attributes, now_ns))
+
+    def remove(self, now_ns: int) -> list[Item]:
+        """What the inner stage held."""
+        return [] if self.inner is None else self.did(self.inner.remove(now_ns))
+
+
 class ToxicType(msgspec.Struct, frozen=True, kw_only=True):
     """What a file in `toxics/` declares as `TOXIC`.
 
     `stage` None: nothing happens to bytes. `both` and `direction` override the stream asked for (`>` caller to callee).
     `closes_listener`: connects are refused while it lasts. `cuts_live` decides by attributes whether live connections are
-    reset at onset. `accepts_silently`: new connections are accepted and not passed to the upstream.
+    reset at onset. `accepts_silently`: new connections are accepted and not passed to the upstream. `closes_accepted`: new
+    connections are accepted and closed.
     """
 
     name: str
@@ -108,14 +156,20 @@ class ToxicType(msgspec.Struct, frozen=True, kw_only=True):
     direction: str = ""
     closes_listener: bool = False
     accepts_silently: bool = False
+    closes_accepted: bool = False
     cuts_live: Callable[[Any], bool] | None = None
+
+    @property
+    def countable(self) -> bool:
+        """Whether single messages or, if it closes them, connections can be picked out."""
+        return self.closes_accepted or (self.stage is not None and not self.accepts_silently)
 
     def directions(self, stream: str) -> tuple[str, ...]:
         """Directions that a toxic of this type on that stream works on."""
         if self.stage is None:
             return ()
-        if self.both:
-            return (">", "<")
+        if self.both or stream.lower() == "both":
+            return (">", "<") if not self.direction else (self.direction,)
         return (self.direction or (">" if stream.lower() == "upstream" else "<"),)
 
     def decode(self, values: dict[str, int]) -> Attributes:

@@ -73,11 +73,13 @@ def bench(name: str, seed: int = 1, **attributes: int) -> Bench:
 
 
 def test_every_file_in_the_folder_is_a_type() -> None:
-    """The table is the folder: the eight standard toxics and our three."""
+    """The table is the folder: the eight standard toxics and ours."""
     assert {name for name, kind in TOXIC_TYPES.items() if kind.standard} == {
         "latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data", "noop",
     }  # fmt: skip
-    assert {name for name, kind in TOXIC_TYPES.items() if not kind.standard} == {"refuse", "hang", "reset"}
+    assert {name for name, kind in TOXIC_TYPES.items() if not kind.standard} == {
+        "refuse", "hang", "reset", "accept_close", "blackhole", "corrupt", "loss",
+    }  # fmt: skip
 
 
 def test_latency_delays_each_chunk_from_its_arrival() -> None:
@@ -347,6 +349,82 @@ def test_hang_says_nothing_and_resets_what_it_held() -> None:
     assert idle.out == []
 
 
+def test_blackhole_swallows_and_resets_what_lost_something() -> None:
+    """Nothing passes, not even the end; nothing is kept; a connection at rest goes on afterwards."""
+    run = bench("blackhole")
+    run.data(bytes(1000), 0)
+    run.end(1)
+    run.until(3_600_000 * MS)
+    assert (run.out, run.stage.held) == ([], 0)
+    run.remove(3_600_001 * MS)
+    assert [item for _, item in run.out] == [End.RESET]
+    idle = bench("blackhole")
+    idle.remove(1)
+    assert idle.out == []
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.integers(0, 9), st.booleans())
+def test_corrupt_hits_the_same_bytes_however_the_stream_is_cut(sizes: list[int], seed: int, whole: bool) -> None:
+    """As many bytes come out, at the rate asked for, and one seed damages the same ones."""
+    data = bytes(i % 251 for i in range(sum(sizes)))
+    at_once = bench("corrupt", seed=seed, rate=50_000, whole=int(whole))
+    at_once.data(data, 0)
+    cut = bench("corrupt", seed=seed, rate=50_000, whole=int(whole))
+    for i, size in enumerate(sizes):
+        cut.data(data[sum(sizes[:i]) : sum(sizes[:i]) + size], i)
+    assert cut.data_out == at_once.data_out
+    assert len(cut.data_out) == len(data)
+    if not whole:
+        assert all((a ^ b).bit_count() <= 1 for a, b in zip(data, cut.data_out, strict=True))
+
+
+def test_corrupt_keeps_to_its_rate() -> None:
+    """None at 0, about the share asked for, every byte at a million; an update counts from the next byte on."""
+    data = bytes(100_000)
+    run = bench("corrupt", rate=0)
+    run.data(data, 0)
+    assert run.data_out == data
+    assert not run.stage.acted
+    run.update(1, rate=10_000)
+    run.data(data, 1)
+    assert 700 < sum(map(bool, run.data_out)) < 1300
+    full = bench("corrupt", rate=1_000_000, whole=1)
+    full.data(data, 0)
+    assert all(full.data_out)
+
+
+def test_loss_delays_a_segment_and_all_behind_it() -> None:
+    """What is before the lost segment passes at once, the rest comes late and in order; a further loss doubles the wait."""
+    run = bench("loss", rate=1_000_000, delay=100)
+    run.data(b"abc", 0)
+    run.data(b"def", 1 * MS)
+    run.until(100_000_000 * MS)
+    first, second = (t_ns / MS for t_ns, _ in run.out)
+    assert run.data_out == b"abcdef"
+    assert first == 100 * (2**7 - 1)
+    assert second == 2 * first
+    rare = bench("loss", rate=100_000, delay=100)
+    data = bytes(i % 251 for i in range(200_000))
+    rare.data(data, 0)
+    passed = len(rare.data_out)
+    assert 0 < passed < len(data)
+    assert passed % 1448 == 0
+    rare.until(1_000_000 * MS)
+    assert rare.data_out == data
+    assert {t_ns % (100 * MS) for t_ns, _ in rare.out} == {0}
+
+
+def test_latency_in_microseconds() -> None:
+    """They are added to the milliseconds, and a negative sum is none."""
+    run = bench("latency", latency=1, latency_us=250)
+    run.data(b"a", 0)
+    run.until(10 * MS)
+    assert run.out == [(1_250_000, b"a")]
+    none = bench("latency", latency=1, latency_us=-2000)
+    none.data(b"a", 0)
+    assert none.out == [(0, b"a")]
+
+
 def test_reset_answers_a_request_with_a_reset() -> None:
     """The first bytes towards the upstream end the connection."""
     run = bench("reset")
@@ -401,6 +479,7 @@ LOSSLESS = {
     "slow_close": {"delay": st.integers(0, 50)},
     "reset_peer": {"timeout": st.integers(10_000, 20_000)},
     "noop": {},
+    "loss": {"rate": st.integers(0, 900_000), "delay": st.integers(0, 400)},
 }
 
 

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from chaos.proxy.errors import BadAttributesError
-from chaos.proxy.stage import MAX_NS, MS, Attributes, End, Item, Stage, ToxicType
+from chaos.proxy.stage import MAX_NS, MS, US, Attributes, End, Item, Stage, ToxicType
 
 __all__ = ["TOXIC"]
 
@@ -15,15 +15,29 @@ MAX_JITTER = (1 << 62) - 1
 
 
 class LatencyAttributes(Attributes, frozen=True):
-    """Milliseconds. Negative ones count as none."""
+    """Milliseconds and, beyond Toxiproxy, microseconds that are added to them. Negative sums count as none."""
+
+    extensions: ClassVar[frozenset[str]] = frozenset({"latency_us", "jitter_us"})
 
     latency: int = 0
     jitter: int = 0
+    latency_us: int = 0
+    jitter_us: int = 0
 
     def check(self) -> None:
         """Refuse a jitter whose band does not fit into 63 bits."""
-        if self.jitter > MAX_JITTER:
-            raise BadAttributesError(f"latency jitter {self.jitter} is out of range, it can be at most {MAX_JITTER}")
+        for name in ("jitter", "jitter_us"):
+            if getattr(self, name) > MAX_JITTER:
+                raise BadAttributesError(
+                    f"latency {name} {getattr(self, name)} is out of range, it can be at most {MAX_JITTER}"
+                )
+
+    def scaled(self, part: int, whole: int) -> Self:
+        """A ramp grows by microseconds, not in steps of milliseconds."""
+        return type(self)(
+            latency_us=(self.latency * 1000 + self.latency_us) * part // whole,
+            jitter_us=(self.jitter * 1000 + self.jitter_us) * part // whole,
+        )
 
 
 class LatencyStage(Stage):
@@ -82,8 +96,9 @@ class LatencyStage(Stage):
         return item
 
     def _due(self, arrived_ns: int) -> int:
-        delay_ns = max(0, self.attributes.latency) * MS
-        jitter_ns = max(0, self.attributes.jitter) * MS
+        attributes = self.attributes
+        delay_ns = max(0, attributes.latency * MS + attributes.latency_us * US)
+        jitter_ns = max(0, attributes.jitter * MS + attributes.jitter_us * US)
         if jitter_ns:
             delay_ns += round(self.rng.uniform(-jitter_ns, jitter_ns))
         return arrived_ns + min(max(0, delay_ns), MAX_NS)

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Self
+
+from msgspec import structs
 
 from chaos.proxy.errors import BadAttributesError
 from chaos.proxy.stage import MAX_NS, US, Attributes, End, Item, Stage, ToxicType
@@ -25,6 +28,10 @@ class SlicerAttributes(Attributes, frozen=True):
     def check(self) -> None:
         if self.size_variation < 0:
             raise BadAttributesError(f"slicer size_variation {self.size_variation} is negative; give 0 or more bytes")
+
+    def scaled(self, part: int, whole: int) -> Self:
+        """On a ramp the delay grows; small sizes would be the harsher ones."""
+        return structs.replace(self, delay=self.delay * part // whole)
 
 
 class SlicerStage(Stage):
