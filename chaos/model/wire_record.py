@@ -11,7 +11,7 @@ HOUSEKEEPING = "~"
 
 WIRE_KINDS = (
     "open",  # a connection was accepted and its upstream dialled
-    "close",  # a connection ended; `status` is how: fin, rst, dial-failed, killed
+    "close",  # a connection ended; `status` is how: fin, rst, dial-failed, killed, limit (one too many)
     "request",  # a framed request passed on or held (http: head complete)
     "reply",  # a framed reply's end, or its abort; carries what happened to its exchange
     "raw",  # the stream cannot be framed from here on and passes untouched

@@ -10,8 +10,9 @@ import msgspec
 
 from chaos.proxy.connection import Connection
 from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, ToxicNotFoundError
+from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.server import Server
-from chaos.proxy.settings import ToxicSpec
+from chaos.proxy.settings import STREAMS, ToxicSpec
 from chaos.proxy.stage import MAX_NS, MS, Attributes, ToxicType
 from chaos.proxy.toxic import Toxic
 from chaos.proxy.toxics import TOXIC_TYPES
@@ -20,7 +21,10 @@ __all__ = ["Chain"]
 
 
 class Chain:
-    """In the order of creation. `listening` is called when connects must begin or cease to be refused."""
+    """In the order of creation. `listening` is called when connects must begin or cease to be refused.
+
+    `framed`: single messages can be told apart.
+    """
 
     def __init__(
         self,
@@ -28,17 +32,20 @@ class Chain:
         link: str,
         connections: Callable[[], tuple[Connection, ...]],
         listening: Callable[[], None],
+        *,
+        framed: bool = False,
     ) -> None:
         self._server = server
         self._link = link
         self._connections = connections
         self._listening = listening
+        self._framed = framed
         self._orders = count(1)
         self._toxics: list[Toxic] = []
 
     def all(self) -> tuple[Toxic, ...]:
-        """Upstream ones first, each in the order of their creation; armed ones included."""
-        return tuple(sorted(self._toxics, key=lambda toxic: (toxic.stream.lower() != "upstream", toxic.order)))
+        """Upstream ones (and those of both streams) first, each in the order of their creation; armed ones included."""
+        return tuple(sorted(self._toxics, key=lambda toxic: (toxic.stream.lower() == "downstream", toxic.order)))
 
     def active(self) -> list[Toxic]:
         """Those whose onset has been, in the order of their creation."""
@@ -53,6 +60,15 @@ class Chain:
         """Whether that new connection is accepted and not passed to the upstream."""
         return any(toxic.kind.accepts_silently and toxic.affects(self._link, connection) for toxic in self.active())
 
+    def closing(self, connection: int) -> Toxic | None:
+        """The toxic that ends that new connection at once, if there is one."""
+        for toxic in self.active():
+            closes = toxic.kind.closes_accepted and toxic.affects(self._link, connection)
+            if closes and (toxic.tally is None or toxic.tally.takes_connection()):
+                toxic.hits += 1
+                return toxic
+        return None
+
     def get(self, name: str) -> Toxic:
         """The toxic of that name. Raises ToxicNotFoundError."""
         for toxic in self._toxics:
@@ -62,7 +78,7 @@ class Chain:
 
     def check(self, spec: ToxicSpec) -> tuple[ToxicType, Attributes]:
         """What a toxic would be; raises as `add` does and changes nothing."""
-        if spec.stream.lower() not in {"upstream", "downstream"}:
+        if spec.stream.lower() not in STREAMS:
             raise InvalidStreamError
         kind = TOXIC_TYPES.get(spec.type)
         if kind is None:
@@ -73,6 +89,8 @@ class Chain:
         attributes = kind.decode(spec.attributes)
         if spec.lease is not None:
             self._server.leases.get(spec.lease)
+        tally_of(spec, kind, framed=self._framed)
+        ramp_of(spec, kind)
         return kind, attributes
 
     def add(self, spec: ToxicSpec) -> Toxic:
@@ -81,7 +99,7 @@ class Chain:
         Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError.
         """
         kind, attributes = self.check(spec)
-        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed)
+        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed, framed=self._framed)
         self._toxics.append(toxic)
         self._tell("added", toxic, type=toxic.type, stream=toxic.stream, lease=toxic.lease)
         self._schedule(toxic)
@@ -93,6 +111,7 @@ class Chain:
         toxic.attributes = toxic.kind.decode({**msgspec.structs.asdict(toxic.attributes), **attributes})
         toxic.toxicity = toxic.toxicity if toxicity is None else toxicity
         if toxic.active:
+            self._redraw([toxic])
             for connection in self._connections():
                 connection.update(toxic)
         self._tell("updated", toxic)
@@ -108,6 +127,7 @@ class Chain:
         if not toxic.active:
             self._tell("off", toxic, reason=reason)
             return
+        self._redraw(self._before(toxic))
         for connection in self._connections():
             connection.detach(toxic)
         if toxic.kind.closes_listener:
@@ -136,7 +156,8 @@ class Chain:
         self._tell("on", toxic)
         if toxic.kind.closes_listener:
             self._listening()
-        cuts = toxic.kind.cuts_live is not None and toxic.kind.cuts_live(toxic.attributes)
+        cuts = toxic.tally is None and toxic.kind.cuts_live is not None and toxic.kind.cuts_live(toxic.attributes)
+        self._redraw(self._before(toxic))
         for connection in self._connections():
             if not cuts:
                 connection.attach(toxic)
@@ -150,6 +171,21 @@ class Chain:
             toxic.timer = self._server.timers.at(toxic.end_ns, lambda: self.remove(toxic, "ended"))
         else:
             self._schedule_over(toxic)
+
+    def _before(self, toxic: Toxic) -> list[Toxic]:
+        """The one before it in each of its directions."""
+        found: dict[str, Toxic] = {}
+        for one in self.active():
+            if one.order < toxic.order:
+                found |= dict.fromkeys(one.kind.directions(one.stream), one)
+        return [found[direction] for direction in toxic.kind.directions(toxic.stream) if direction in found]
+
+    def _redraw(self, toxics: list[Toxic]) -> None:
+        """If strict: 2.12 draws again for a toxic that is changed, or whose next neighbour comes or goes."""
+        if self._server.options.strict:
+            for connection in self._connections():
+                for toxic in toxics:
+                    connection.redraw(toxic)
 
     def _tell(self, what: str, toxic: Toxic, **members: str | None) -> None:
         self._server.events.emit(f"toxic.{what}", proxy=self._link, toxic=toxic.name, fault=toxic.fault, **members)

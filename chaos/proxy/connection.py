@@ -9,12 +9,12 @@ import asyncio
 import socket
 import struct
 import time
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chaos.proxy.address import format_address
-from chaos.proxy.draws import stage_rng
 from chaos.proxy.pipe import Pipe
+from chaos.proxy.seating import stage_for
 from chaos.proxy.stage import MS, End
 from chaos.proxy.timers import Timer
 
@@ -85,6 +85,7 @@ class Connection:
         self._socket: socket.socket | None = client_socket
         self._dial: asyncio.Task[None] | None = None
         self._fins = 0
+        self._redraws: dict[str, int] = {}
         self._linger: Timer | None = None
         timers = proxy.server.timers
         self.up = Pipe(">", timers, self._ended, self._acted)
@@ -153,21 +154,29 @@ class Connection:
                 "connection.open", proxy=self.proxy.name, connection=self.number, id=self.id, client=self.peer
             )
 
+    def turn_away(self, status: str, fault: str = "") -> None:
+        """Accepted, and that is all: a FIN at once. What the client said so far is read, or the kernel would answer with an RST."""
+        self.observer.opened()
+        sock = self._socket
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+                sock.recv(READ_BYTES)
+        self.finish(status, fault)
+
     # Toxics.
 
     def attach(self, toxic: Toxic) -> None:
         """Let an active toxic take hold, if its draw says so."""
-        stage = toxic.kind.stage
-        if self.closing or stage is None or not toxic.affects(self.proxy.name, self.number):
+        if self.closing or toxic.kind.stage is None or not self._affected(toxic):
             return
         for pipe in self._pipes(toxic):
-            rng = partial(stage_rng, toxic.seed, self.proxy.name, self.number, toxic.name, pipe.direction)
-            pipe.insert(toxic, stage(toxic.attributes, rng, time.monotonic_ns()))
+            pipe.insert(toxic, stage_for(toxic, self, pipe, time.monotonic_ns()))
 
     def update(self, toxic: Toxic) -> None:
         """A toxic changed: attributes, or whether it takes hold here."""
         holds = any(seat.toxic is toxic for pipe in self._pipes(toxic) for seat in pipe.seats)
-        affects = toxic.affects(self.proxy.name, self.number)
+        affects = self._affected(toxic)
         if holds and not affects:
             self.detach(toxic)
         elif affects and not holds:
@@ -175,6 +184,19 @@ class Connection:
         else:
             for pipe in self._pipes(toxic):
                 pipe.update(toxic)
+
+    def redraw(self, toxic: Toxic) -> None:
+        """Decide again whether the toxic takes hold; if it lets go, that is not its end."""
+        affected = self._affected(toxic)
+        self._redraws[toxic.name] = self._redraws.get(toxic.name, 0) + 1
+        if affected and not self._affected(toxic):
+            for pipe in self._pipes(toxic):
+                pipe.remove(toxic, spare=True)
+        elif self._affected(toxic) and not affected:
+            self.attach(toxic)
+
+    def _affected(self, toxic: Toxic) -> bool:
+        return toxic.affects(self.proxy.name, self.number, self._redraws.get(toxic.name, 0))
 
     def detach(self, toxic: Toxic) -> None:
         """The toxic is gone; what it held goes on."""

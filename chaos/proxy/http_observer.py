@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from chaos.proxy.counting import Unit
 from chaos.proxy.observer import Observer
 from chaos.wire.http1 import Http1Framer
+from chaos.wire.http1_exchange import Exchange
 
 if TYPE_CHECKING:
     from chaos.proxy.connection import Connection
@@ -37,6 +40,12 @@ class HttpObserver(Observer):
         else:
             self._framer.mark_reply((fault,))
 
+    def units(self, direction: str) -> Callable[[], tuple[Unit, ...]]:
+        """A request's chunk is of the exchanges that it has bytes of; a reply's of the oldest that is open."""
+        framer = self._framer
+        exchanges = framer.requests_fed if direction == ">" else framer.answering
+        return lambda: tuple(_unit(exchange) for exchange in exchanges())
+
     def reply_ended(self) -> None:
         """A reply that reaches until the close is complete."""
         self._framer.end_reply(time.monotonic_ns())
@@ -59,3 +68,8 @@ class HttpObserver(Observer):
     def _untap(self) -> None:
         self._up.entered = None
         self._down.passed = None
+
+
+def _unit(exchange: Exchange) -> Unit:
+    head = exchange.head
+    return Unit(number=exchange.number, signature=head.signature, trace_id=head.trace_id, op_id=head.op_id)

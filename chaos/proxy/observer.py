@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
+from chaos.proxy.counting import Unit
 from chaos.proxy.wirelog import WireLog
 
 __all__ = ["Observer"]
@@ -29,6 +31,9 @@ class Observer:
         if (direction, fault) not in self._touched:
             self._touched.add((direction, fault))
             self._log.append((time.monotonic_ns(), "touch", self.link, self._number, 0, direction, "", 0, (fault,)))
+
+    def units(self, direction: str) -> Callable[[], tuple[Unit, ...]] | None:
+        """What tells the messages that a chunk belongs to as it comes, in that direction; None where no message is known."""
 
     def reply_ended(self) -> None:
         """The callee's end of the stream was passed on."""

@@ -146,14 +146,17 @@ class Pipe:
                 self._let_go(index, seat, seat.stage.update(toxic.attributes, now_ns), now_ns)
                 return
 
-    def remove(self, toxic: Toxic) -> None:
-        """Take a stage out; what it held goes on through those behind it."""
+    def remove(self, toxic: Toxic, *, spare: bool = False) -> None:
+        """Take a stage out; what it held goes on through those behind it. `spare`: whatever it did, the stream goes on."""
         for index, seat in enumerate(self.seats):
             if seat.toxic is toxic:
                 del self.seats[index]
                 self._resized()
                 now_ns = monotonic_ns()
-                self._let_go(index - 1, seat, seat.stage.remove(now_ns), now_ns)
+                items = seat.stage.remove(now_ns)
+                if spare:
+                    items = [item for item in items if item is not End.CLOSE and item is not End.RESET]
+                self._let_go(index - 1, seat, items, now_ns)
                 return
 
     def close(self) -> None:

@@ -40,7 +40,13 @@ class Proxy:
         self._listener: Acceptor | None = None
         self._connections: dict[int, Connection] = {}
         self.accepted = 0
-        self.chain = Chain(server, self.name, self.connections, self._listen_or_refuse)
+        self.chain = Chain(
+            server,
+            self.name,
+            self.connections,
+            self._listen_or_refuse,
+            framed=self.protocol is Protocol.HTTP,
+        )
 
     def __repr__(self) -> str:
         state = "enabled" if self.enabled else "disabled"
@@ -165,7 +171,13 @@ class Proxy:
         """Bytes taken from the sender of that direction so far, live connections included."""
         return self.received[direction] + sum(pipe.received for pipe in self._live(direction))
 
+        most = self.server.options.max_connections
+        full = most and len(self._connections) >= most
     def sent_bytes(self, direction: str) -> int:
+        closing = None if full else self.chain.closing(connection.number)
+        if full or closing is not None:
+            connection.turn_away("fin" if closing else "limit", closing.fault if closing else "")
+            return
         """Bytes passed on in that direction so far, live connections included."""
         return self.sent[direction] + sum(pipe.sent for pipe in self._live(direction))
 

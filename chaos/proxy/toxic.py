@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.proxy.draws import draw_toxicity
+from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.settings import ToxicSpec
 from chaos.proxy.stage import Attributes, ToxicType
 from chaos.proxy.timers import Timer
@@ -13,10 +14,12 @@ __all__ = ["Toxic"]
 class Toxic:
     """`order` is its place in the chain. `since_ns` is its onset, None while it is armed. `hits` counts what it acted on.
 
-    `scheduled`: it has still to begin or to end by itself.
+    `scheduled`: it has still to begin or to end by itself. `tally` picks the messages it acts on, None for all.
     """
 
-    def __init__(self, spec: ToxicSpec, type_: ToxicType, attributes: Attributes, order: int, seed: int) -> None:
+    def __init__(
+        self, spec: ToxicSpec, type_: ToxicType, attributes: Attributes, order: int, seed: int, *, framed: bool = False
+    ) -> None:
         self.spec = spec
         self.kind = type_
         self.attributes = attributes
@@ -30,6 +33,8 @@ class Toxic:
         self.hits = 0
         self.timer: Timer | None = None
         self.scheduled = False
+        self.tally = tally_of(spec, type_, framed=framed)
+        self.ramp_ns = ramp_of(spec, type_)
 
     def __repr__(self) -> str:
         state = "armed" if self.since_ns is None else "active"
@@ -65,8 +70,8 @@ class Toxic:
         """Whether its onset has been."""
         return self.since_ns is not None
 
-    def affects(self, link: str, connection: int) -> bool:
-        """Whether it takes hold of that connection: one draw, the same for the connection's whole life."""
+    def affects(self, link: str, connection: int, redraws: int = 0) -> bool:
+        """Whether it takes hold of that connection: one draw, the same for the connection's whole life (`redraws`: if strict)."""
         if self.toxicity >= 1:
             return True
-        return draw_toxicity(self.seed, link, connection, self.name) < self.toxicity
+        return draw_toxicity(self.seed, link, connection, self.name, redraws) < self.toxicity

@@ -59,6 +59,14 @@ class RequestSide:
         """Requests seen whose replies are not over."""
         return len(self._exchanges)
 
+    def requests_fed(self) -> tuple[Exchange, ...]:
+        """The exchanges that the chunk given to `feed_request` last has bytes of; none while its head is not complete."""
+        return tuple(exchange for exchange in self._exchanges if exchange.number >= self._chunk_first)
+
+    def answering(self) -> tuple[Exchange, ...]:
+        """The oldest exchange that is open: what comes from the callee belongs to it."""
+        return (self._exchanges[0],) if self._exchanges else ()
+
     def mark_request(self, faults: Faults) -> None:
         """Faults acted on the chunk that `feed_request` was given last: on every exchange that has bytes in it."""
         for exchange in self._exchanges:

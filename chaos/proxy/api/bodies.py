@@ -9,6 +9,7 @@ from typing import Any
 from chaos.model.base import Data
 from chaos.model.link import Protocol
 from chaos.proxy.api.gojson import BodyError, GoField, decode_fields, decode_value, kind
+from chaos.proxy.counting import COUNT_WORDS
 from chaos.proxy.settings import ProxySettings, ToxicSpec
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
 
 PROXY_EXTENSIONS = ("protocol",)
 """Members of a proxy that Toxiproxy does not know."""
-TOXIC_EXTENSIONS = ("fault", "lease", "seed", "at_ns", "for_ms")
+TOXIC_EXTENSIONS = ("fault", "lease", "seed", "at_ns", "for_ms", "ramp_ms", "count", "per", "match")
 """Members of a toxic that Toxiproxy does not know."""
 
 
@@ -44,12 +45,14 @@ _PROXY = _fields(
 _TOXIC = _fields(
     "ToxicWrapper",
     {"name": _TEXT, "type": _TEXT, "stream": _TEXT, "toxicity": "float32", "attributes": "raw"}
-    | {"fault": _TEXT, "lease": _TEXT, "seed": "int64", "at_ns": "int64", "for_ms": "float64"},
+    | {"fault": _TEXT, "lease": _TEXT, "seed": "int64", "at_ns": "int64", "for_ms": "float64"}
+    | {"ramp_ms": "float64", "count": "raw", "per": _TEXT, "match": _TEXT},
 )
 _LEASE = _fields("Lease", {"holder": _TEXT, "ttl_ms": "float64", "hard_end_ms": "float64", "exclusive": "bool"})
 _POPULATE_TYPE = '[]struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'
 _GO_NAMES = {"reset_peer": "ResetToxic"}
 
+_COUNT = _fields("ToxicWrapper.count", dict.fromkeys(COUNT_WORDS, "int64"))
 
 class ToxicBody(Data, frozen=True, kw_only=True):
     """A toxic as a body names it; None for what it leaves out. `attributes` are decoded once the type is known."""
@@ -115,6 +118,8 @@ def take_toxic(value: Any) -> ToxicBody:
         type=found.get("type", ""),
         stream=found.get("stream"),
         toxicity=found.get("toxicity"),
+    if "count" in found:
+        found["count"] = decode_fields(found["count"], _COUNT, "toxics.Count", field="ToxicWrapper.count")
         attributes=attributes,
         extensions={key: found[key] for key in TOXIC_EXTENSIONS if key in found},
     )

@@ -14,9 +14,9 @@ __all__ = ["proxy_shape", "toxic_shape"]
 
 
 def toxic_shape(toxic: Toxic) -> dict[str, Any]:
-    """A toxic; `fault`, `lease`, `seed`, `at_ns` and `for_ms` where they were given."""
+    """A toxic; members and attributes that Toxiproxy does not have where they were given."""
     shape = {
-        "attributes": msgspec.structs.asdict(toxic.attributes),
+        "attributes": _attributes(toxic),
         "name": toxic.name,
         "type": toxic.type,
         "stream": toxic.stream,
@@ -25,8 +25,13 @@ def toxic_shape(toxic: Toxic) -> dict[str, Any]:
     for name in TOXIC_EXTENSIONS:
         value = getattr(toxic.spec, name)
         if value is not None and value != "":
-            shape[name] = int(value) if name == "for_ms" and value == int(value) else value
+            shape[name] = int(value) if name.endswith("_ms") and value == int(value) else value
     return shape
+
+
+def _attributes(toxic: Toxic) -> dict[str, int]:
+    shown: dict[str, int] = msgspec.structs.asdict(toxic.attributes)
+    return {name: value for name, value in shown.items() if value or name not in toxic.attributes.extensions}
 
 
 def proxy_shape(proxy: Proxy) -> dict[str, Any]:

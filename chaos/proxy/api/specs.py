@@ -8,7 +8,7 @@ from typing import Any
 from chaos.proxy.api.bodies import ToxicBody, decode_attributes, take_toxic
 from chaos.proxy.api.gojson import BodyError, kind
 from chaos.proxy.errors import DataPlaneError, InToxicError, InvalidStreamError, InvalidToxicTypeError, ToxicExistsError
-from chaos.proxy.settings import ToxicSpec
+from chaos.proxy.settings import STREAMS, ToxicSpec
 from chaos.proxy.toxics import TOXIC_TYPES
 
 __all__ = ["to_spec", "to_specs"]
@@ -17,7 +17,7 @@ __all__ = ["to_spec", "to_specs"]
 def to_spec(body: ToxicBody, taken: Collection[str]) -> ToxicSpec:
     """One toxic; `taken` are the names that there are. Raises DataPlaneError: stream, type, name; then BodyError: attributes."""
     stream = "downstream" if body.stream is None else body.stream
-    if stream.lower() not in ("upstream", "downstream"):
+    if stream.lower() not in STREAMS:
         raise InvalidStreamError
     known = TOXIC_TYPES.get(body.type)
     if known is None:
