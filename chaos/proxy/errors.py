@@ -14,17 +14,37 @@ ProxyError
     |-- InToxicError          of another error, at one of several toxics
     |-- LeaseNotFoundError    404
     `-- LeaseTakenError       409 names the holder and its age
+UsageError
+`-- ConfigError               the config file is wrong, one located problem a line
+NotReadyError
+`-- ConfigAddressError        the config file's addresses cannot be had, one located problem a line
 """
 
 from __future__ import annotations
 
-from chaos.errors import ProxyError
+from chaos.errors import NotReadyError, ProxyError, UsageError
 
 __all__ = [
-    "BadAttributesError", "DataPlaneError", "InToxicError", "InvalidStreamError", "InvalidToxicTypeError", "LeaseNotFoundError",
+    "BadAttributesError", "ConfigAddressError", "ConfigError", "DataPlaneError", "InToxicError", "InvalidStreamError", "InvalidToxicTypeError", "LeaseNotFoundError",
     "LeaseTakenError", "ListenError", "MissingFieldError", "ProxyExistsError", "ProxyNotFoundError", "ToxicExistsError",
     "ToxicNotFoundError",
 ]  # fmt: skip
+
+
+class ConfigError(UsageError):
+    """A config file is wrong; `problems` hold one `file:line:column: text` each."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class ConfigAddressError(NotReadyError):
+    """A config file asks for addresses that cannot be had; `problems` hold one `file:line:column: text` each."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class DataPlaneError(ProxyError):

@@ -14,7 +14,8 @@ USAGE = """\
 Usage: chaos-drill proxy [flags]
   -host string          address of the control API (default "localhost")
   -port int             port of the control API, 0 for any (default 8474)
-  -config string        JSON file of proxies to start with, as for /populate
+  -config string        JSON file of proxies to start with, as for /populate; read again on SIGHUP
+  -lenient              start what is good in the config file; without it a bad file starts nothing
   -seed int             what random decisions of toxics are made from (default 0)
   -proxy-metrics        serve byte counts of proxies at /metrics
   -runtime-metrics      serve the process's own figures at /metrics
@@ -25,7 +26,7 @@ Usage: chaos-drill proxy [flags]
   -version              print the version and end
 """
 
-_SWITCHES = {"proxy-metrics", "runtime-metrics", "strict", "parent-watch", "version", "help", "h"}
+_SWITCHES = {"proxy-metrics", "runtime-metrics", "strict", "lenient", "parent-watch", "version", "help", "h"}
 _TRUE = {"1", "t", "T", "true", "TRUE", "True"}
 _FALSE = {"0", "f", "F", "false", "FALSE", "False"}
 
@@ -40,6 +41,7 @@ class Flags(Data, frozen=True, kw_only=True):
     proxy_metrics: bool = False
     runtime_metrics: bool = False
     strict: bool = False
+    lenient: bool = False
     dial_timeout_ms: int = 10_000
     ready_fd: int | None = None
     parent_watch: bool = False

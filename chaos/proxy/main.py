@@ -11,22 +11,15 @@ import resource
 import signal
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from chaos.errors import ChaosError, NotReadyError, UsageError
 from chaos.proxy.address import format_address
-from chaos.proxy.api import (
-    VERSION,
-    BodyError,
-    ControlApi,
-    check_all,
-    decode_populate,
-    put_proxy,
-    serve_http,
-    to_settings,
-)
+from chaos.proxy.api import VERSION, ControlApi, serve_http
+from chaos.proxy.config import Config
+from chaos.proxy.errors import ConfigAddressError, ConfigError
 from chaos.proxy.flags import USAGE, Flags, parse_flags
 from chaos.proxy.registry import Registry, open_registry
 from chaos.proxy.settings import Options
@@ -50,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             _prepare_process()
             asyncio.run(serve(flags))
     except ChaosError as error:
+        if isinstance(error, ConfigError | ConfigAddressError):
+            # A located problem stands alone on its line, so that editors and terminals can jump to it.
+            sys.stderr.write(f"{error}\n")
+            error = type(error)("nothing was started; correct the file, or start what is good in it with -lenient")
         sys.stderr.write(f"chaos-drill proxy: {error}\n")
         return 2 if isinstance(error, UsageError) else 5
     return 0
@@ -69,20 +66,24 @@ def _prepare_process() -> None:
 async def serve(flags: Flags) -> None:
     """Serve until told to end. Raises NotReadyError if the API's address cannot be had, UsageError for a stdin to watch."""
     over = asyncio.Event()
-    _watch_signals(over)
+    _on_signals(over.set, signal.SIGINT, signal.SIGTERM)
     if flags.parent_watch:
         _watch_stdin(over)
     options = Options(
         seed=flags.seed, strict=flags.strict, dial_timeout_ms=float(flags.dial_timeout_ms), own_process=True
     )
     async with open_registry(options) as registry:
-        if flags.config:
-            await _load(registry, Path(flags.config))
+        config = await _load(registry, flags)
+        if config is None:
+            _on_signals(over.set, signal.SIGHUP)
+        else:
+            _on_signals(lambda: registry.server.spawn(config.reload_or_log()), signal.SIGHUP)
         api = ControlApi(
             registry,
             loopback_only=_is_loopback(flags.host),
             proxy_metrics=flags.proxy_metrics,
             runtime_metrics=flags.runtime_metrics,
+            reload=None if config is None else config.reload,
         )
         try:
             # Like Go, one address for a name: with port 0 each address would get a port of its own.
@@ -95,10 +96,23 @@ async def serve(flags: Flags) -> None:
             raise NotReadyError(f"cannot listen on {where}: {error.strerror or error}; choose another -port") from error
 
 
-def _watch_signals(over: asyncio.Event) -> None:
+async def _load(registry: Registry, flags: Flags) -> Config | None:
+    if not flags.config:
+        return None
+    config = Config(registry, Path(flags.config))
+    if flags.strict:
+        await config.load_until_bad()
+    elif flags.lenient:
+        await config.load_what_is_good()
+    else:
+        await config.load()
+    return config
+
+
+def _on_signals(call: Callable[[], object], *signums: signal.Signals) -> None:
     loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, over.set)
+    for signum in signums:
+        loop.add_signal_handler(signum, call)
 
 
 def _watch_stdin(over: asyncio.Event) -> None:
@@ -135,16 +149,3 @@ def _tell(ready_fd: int | None, host: str, port: int) -> None:
     else:
         with os.fdopen(ready_fd, "w") as pipe:
             pipe.write(line + "\n")
-
-
-async def _load(registry: Registry, path: Path) -> None:
-    """Start the proxies of a config file. As with 2.12, what is wrong with it is logged and the server starts all the same."""
-    try:
-        wanted = [to_settings(one) for one in decode_populate(await asyncio.to_thread(path.read_bytes))]
-        check_all(wanted)
-        for settings in wanted:
-            await put_proxy(registry, settings)
-    except (OSError, BodyError, ChaosError) as error:
-        _log.error("config %s: %s; proxies before it are up, the rest is not", path, error)
-        return
-    _log.info("config %s: %d proxies", path, len(wanted))

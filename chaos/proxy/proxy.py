@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from chaos.model.link import Protocol
 from chaos.proxy.address import bind_address, format_address, resolve_listen, unix_path
@@ -82,6 +82,24 @@ class Proxy:
             raise ListenError(f"listen tcp: {error}") from error
         return Listener(address, self._accepted)
 
+    async def probe(self, freed: Collection[str]) -> str | None:
+        """The address that it would listen on, None for a port of the system's choice. Raises ListenError if it cannot be had.
+
+        Bound and let go at once, unless it is among those about to be freed.
+        """
+        address = self.listen
+        if self.unix(address) is None:
+            try:
+                host, port = await resolve_listen(self.listen)
+            except ListenError as error:
+                raise ListenError(f"listen tcp: {error}") from error
+            if port == 0:
+                return None
+            address = format_address(*bind_address(host, port)[1])
+        if address not in freed:
+            (await self._make_listener()).close()
+        return address
+
     def unix(self, address: str) -> str | None:
         """The path if that address is a unix socket's, which -strict does not know."""
         return None if self.server.options.strict else unix_path(address)
@@ -153,7 +171,13 @@ class Proxy:
     def _accepted(self, client_socket: socket.socket) -> None:
         self.accepted += 1
         connection = Connection(self, self.accepted, client_socket)
+        most = self.server.options.max_connections
+        full = most and len(self._connections) >= most
         self._connections[connection.number] = connection
+        closing = None if full else self.chain.closing(connection.number)
+        if full or closing is not None:
+            connection.turn_away("fin" if closing else "limit", closing.fault if closing else "")
+            return
         for toxic in self.chain.active():
             connection.attach(toxic)
         connection.start(dial=not self.chain.silent(connection.number))
@@ -171,13 +195,7 @@ class Proxy:
         """Bytes taken from the sender of that direction so far, live connections included."""
         return self.received[direction] + sum(pipe.received for pipe in self._live(direction))
 
-        most = self.server.options.max_connections
-        full = most and len(self._connections) >= most
     def sent_bytes(self, direction: str) -> int:
-        closing = None if full else self.chain.closing(connection.number)
-        if full or closing is not None:
-            connection.turn_away("fin" if closing else "limit", closing.fault if closing else "")
-            return
         """Bytes passed on in that direction so far, live connections included."""
         return self.sent[direction] + sum(pipe.sent for pipe in self._live(direction))
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chaos.proxy.api.extension import Extension
+from chaos.proxy.api.extension import Extension, Reload
 from chaos.proxy.api.gojson import BodyError
 from chaos.proxy.api.live import Live
 from chaos.proxy.api.messages import Reply, Request, error_reply, text_reply
@@ -36,7 +36,10 @@ _log = logging.getLogger("chaos.proxy.api")
 
 
 class ControlApi:
-    """Answers requests about one registry. `loopback_only` refuses a Host that is not this machine's loopback."""
+    """Answers requests about one registry. `loopback_only` refuses a Host that is not this machine's loopback.
+
+    `reload` reads the config file again and answers what changed.
+    """
 
     def __init__(
         self,
@@ -45,6 +48,7 @@ class ControlApi:
         loopback_only: bool = False,
         proxy_metrics: bool = False,
         runtime_metrics: bool = False,
+        reload: Reload | None = None,
     ) -> None:
         self._registry = registry
         self._loopback_only = loopback_only
@@ -64,7 +68,7 @@ class ControlApi:
             ),
             ("/populate", {"POST": Populate(registry)}),
             ("/reset", {"POST": proxies.reset}),
-            *Extension(registry).routes(),
+            *Extension(registry, reload).routes(),
             *Live(registry).routes(),
         ]
         if proxy_metrics or runtime_metrics:

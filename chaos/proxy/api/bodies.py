@@ -14,6 +14,7 @@ from chaos.proxy.settings import ProxySettings, ToxicSpec
 
 __all__ = [
     "PROXY_EXTENSIONS",
+    "PROXY_KEYS",
     "TOXIC_EXTENSIONS",
     "ToxicBody",
     "decode_attributes",
@@ -22,6 +23,7 @@ __all__ = [
     "decode_proxy",
     "decode_renewal",
     "decode_toxic",
+    "take_proxy",
     "take_toxic",
     "to_settings",
 ]
@@ -42,17 +44,19 @@ _PROXY = _fields(
     {"name": _TEXT, "listen": _TEXT, "upstream": _TEXT, "enabled": "bool", "toxics": "raw"}
     | dict.fromkeys(PROXY_EXTENSIONS, _TEXT),
 )
+PROXY_KEYS = frozenset({*_PROXY, "logger"})
+"""Keys of a proxy, in lower case, that mean something or stand in what 2.12 shows."""
 _TOXIC = _fields(
     "ToxicWrapper",
     {"name": _TEXT, "type": _TEXT, "stream": _TEXT, "toxicity": "float32", "attributes": "raw"}
     | {"fault": _TEXT, "lease": _TEXT, "seed": "int64", "at_ns": "int64", "for_ms": "float64"}
     | {"ramp_ms": "float64", "count": "raw", "per": _TEXT, "match": _TEXT},
 )
+_COUNT = _fields("ToxicWrapper.count", dict.fromkeys(COUNT_WORDS, "int64"))
 _LEASE = _fields("Lease", {"holder": _TEXT, "ttl_ms": "float64", "hard_end_ms": "float64", "exclusive": "bool"})
 _POPULATE_TYPE = '[]struct { toxiproxy.Proxy; Enabled *bool "json:\\"enabled\\"" }'
 _GO_NAMES = {"reset_peer": "ResetToxic"}
 
-_COUNT = _fields("ToxicWrapper.count", dict.fromkeys(COUNT_WORDS, "int64"))
 
 class ToxicBody(Data, frozen=True, kw_only=True):
     """A toxic as a body names it; None for what it leaves out. `attributes` are decoded once the type is known."""
@@ -67,7 +71,7 @@ class ToxicBody(Data, frozen=True, kw_only=True):
 
 def decode_proxy(body: bytes) -> dict[str, Any]:
     """The members of a proxy's body that are there, `toxics` as they are. Raises BodyError."""
-    return _proxy(decode_value(body))
+    return take_proxy(decode_value(body))
 
 
 def decode_populate(body: bytes) -> list[dict[str, Any]]:
@@ -77,10 +81,11 @@ def decode_populate(body: bytes) -> list[dict[str, Any]]:
         return []
     if kind(value) != "array":
         raise BodyError(f"json: cannot unmarshal {kind(value)} into Go value of type {_POPULATE_TYPE}")
-    return [_proxy(item) for item in value]
+    return [take_proxy(item) for item in value]
 
 
-def _proxy(value: Any) -> dict[str, Any]:
+def take_proxy(value: Any) -> dict[str, Any]:
+    """The members of a proxy from a decoded value, as `decode_proxy` takes them. Raises BodyError."""
     found = decode_fields(value, _PROXY, "toxiproxy.Proxy")
     if "protocol" in found:
         try:
@@ -113,13 +118,13 @@ def take_toxic(value: Any) -> ToxicBody:
     found = decode_fields(value, _TOXIC, "toxics.ToxicWrapper")
     attributes = found.get("attributes")
     decode_fields(attributes, {}, "toxics.NoopToxic", field="ToxicWrapper.attributes")
+    if "count" in found:
+        found["count"] = decode_fields(found["count"], _COUNT, "toxics.Count", field="ToxicWrapper.count")
     return ToxicBody(
         name=found.get("name"),
         type=found.get("type", ""),
         stream=found.get("stream"),
         toxicity=found.get("toxicity"),
-    if "count" in found:
-        found["count"] = decode_fields(found["count"], _COUNT, "toxics.Count", field="ToxicWrapper.count")
         attributes=attributes,
         extensions={key: found[key] for key in TOXIC_EXTENSIONS if key in found},
     )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import msgspec
 
+from chaos.errors import ChaosError
+from chaos.model.base import Data
 from chaos.proxy.api.bodies import decode_lease, decode_renewal
-from chaos.proxy.api.messages import Reply, Request, plain_json
+from chaos.proxy.api.messages import Reply, Request, error_reply, plain_json
 from chaos.proxy.api.routing import Route
 from chaos.proxy.errors import LeaseTakenError
 from chaos.proxy.leases import Lease
@@ -17,7 +19,9 @@ from chaos.proxy.proxy import Proxy
 from chaos.proxy.registry import Registry
 from chaos.proxy.toxic import Toxic
 
-__all__ = ["Extension"]
+__all__ = ["Extension", "Reload"]
+
+Reload = Callable[[], Awaitable[Data]]
 
 _STREAM = (("Content-Type", "application/octet-stream"), ("Cache-Control", "no-store"))
 
@@ -25,8 +29,9 @@ _STREAM = (("Content-Type", "application/octet-stream"), ("Cache-Control", "no-s
 class Extension:
     """Handlers of `/chaos/...`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, reload: Reload | None = None) -> None:
         self._registry = registry
+        self._reload = reload
 
     def routes(self) -> tuple[Route, ...]:
         """The table of these routes."""
@@ -37,6 +42,7 @@ class Extension:
             ("/chaos/leases/{}/renew", {"POST": self._renew}),
             ("/chaos/status", {"GET": self._status}),
             ("/chaos/wire", {"GET": self._wire}),
+            ("/chaos/reload", {"POST": self._reload_config}),
         )
 
     async def _now(self, _request: Request) -> Reply:
@@ -82,6 +88,15 @@ class Extension:
 
     async def _wire(self, _request: Request) -> Reply:
         return Reply(status=200, headers=_STREAM, stream=self._frames())
+
+    async def _reload_config(self, _request: Request) -> Reply:
+        """Read the config file again; what is wrong with it is answered with its place, and nothing changed."""
+        if self._reload is None:
+            return error_reply(400, "there is no config file to reload; start the proxy with -config FILE")
+        try:
+            return plain_json(200, msgspec.to_builtins(await self._reload()))
+        except ChaosError as error:
+            return error_reply(400, str(error), problems=str(error).splitlines())
 
     async def _frames(self) -> AsyncGenerator[bytes, None]:
         """Frames: 4 bytes of length (big-endian), then a msgpack array of wire records."""
