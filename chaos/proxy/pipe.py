@@ -35,7 +35,8 @@ class Pipe:
     """`source` is read, `sink` is written; either may still be missing (the other side is being dialled).
 
     Calls back: `ended(pipe, end, fault)` when an end got through, `acted(direction, fault)` when a stage touched something,
-    `entered(data)` and `passed(data)` with each chunk that comes and leaves (when the link is framed).
+    `entered(data)` and `passed(data)` with each chunk that comes and leaves (when the link is framed). `rewrite(data)` answers what
+    goes on in a chunk's place.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class Pipe:
         "passed",
         "paused",
         "received",
+        "rewrite",
         "seats",
         "sent",
         "sink",
@@ -72,6 +74,7 @@ class Pipe:
         self.ended = ended
         self.acted = acted
         self.entered: Callable[[bytes], None] | None = None
+        self.rewrite: Callable[[bytes], bytes] | None = None
         self.passed: Callable[[bytes], None] | None = None
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
@@ -101,6 +104,8 @@ class Pipe:
         self.received += len(data)
         if self.entered is not None:
             self.entered(data)
+        if self.rewrite is not None:
+            data = self.rewrite(data)
         if self.seats:
             self._run(0, [data], monotonic_ns())
         else:

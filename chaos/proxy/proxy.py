@@ -13,8 +13,10 @@ from chaos.proxy.connection import Connection
 from chaos.proxy.errors import DataPlaneError, ListenError
 from chaos.proxy.http_observer import HttpObserver
 from chaos.proxy.listener import Acceptor, Listener
+from chaos.proxy.nats_observer import NatsObserver
 from chaos.proxy.observer import Observer
 from chaos.proxy.pipe import Pipe
+from chaos.proxy.postgres_observer import PostgresObserver
 from chaos.proxy.server import Server
 from chaos.proxy.settings import ProxySettings, ToxicSpec
 from chaos.proxy.toxic import Toxic
@@ -166,6 +168,10 @@ class Proxy:
         """Who writes that connection's wire records."""
         if self.protocol is Protocol.HTTP:
             return HttpObserver(self.server.wire, self.name, connection)
+        if self.protocol is Protocol.POSTGRES:
+            return PostgresObserver(self.server.wire, connection)
+        if self.protocol is Protocol.NATS:
+            return NatsObserver(self.server.wire, connection)
         return Observer(self.server.wire, self.name, connection.number)
 
     def _accepted(self, client_socket: socket.socket) -> None:

@@ -79,6 +79,10 @@ class MessageFramer:
             self._write(t_ns, lane.direction, leaving.popleft()[1])
         return bool(leaving)
 
+    def end(self, t_ns: int, faults: Faults = ()) -> None:
+        """The connection is gone: what is open is aborted. `faults` cut it. Nothing may be fed afterwards."""
+        raise NotImplementedError
+
     # -- for subclasses ---------------------------------------------------------------------------------------------
 
     def _claims_later(self, lane: Lane) -> bool:
