@@ -21,6 +21,7 @@ Usage: chaos-drill proxy [flags]
   -runtime-metrics      serve the process's own figures at /metrics
   -strict               behave as Toxiproxy 2.12 where ours is better, for side-by-side runs
   -dial-timeout-ms int  how long an upstream may take to accept (default 10000)
+  -max-connections int  connections of one proxy at a time, those beyond are closed; 0 for any number (default 0)
   -ready-fd int         file descriptor to tell the address to, instead of stdout
   -parent-watch         end when stdin, a pipe from the starter, is closed
   -version              print the version and end
@@ -43,6 +44,7 @@ class Flags(Data, frozen=True, kw_only=True):
     strict: bool = False
     lenient: bool = False
     dial_timeout_ms: int = 10_000
+    max_connections: int = 0
     ready_fd: int | None = None
     parent_watch: bool = False
     version: bool = False

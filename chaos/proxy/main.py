@@ -70,7 +70,11 @@ async def serve(flags: Flags) -> None:
     if flags.parent_watch:
         _watch_stdin(over)
     options = Options(
-        seed=flags.seed, strict=flags.strict, dial_timeout_ms=float(flags.dial_timeout_ms), own_process=True
+        seed=flags.seed,
+        strict=flags.strict,
+        dial_timeout_ms=float(flags.dial_timeout_ms),
+        max_connections=max(0, flags.max_connections),
+        own_process=True,
     )
     async with open_registry(options) as registry:
         config = await _load(registry, flags)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import httpx
 import pytest
 
 from chaos.errors import UsageError
-from chaos.links import connect_embedded, probe_connect
+from chaos.links import probe_connect
 from chaos.proxy.flags import Flags, parse_flags
 
 WITHIN_S = 20.0
@@ -80,7 +81,7 @@ async def program(*argv: str) -> AsyncIterator[tuple[asyncio.subprocess.Process,
         await process.communicate()
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_it_at_once_and_well(signum: signal.Signals) -> None:
     """Exit code 0 even with a connection open and a subscriber of the wire log."""
     async with program() as (process, port):
@@ -106,27 +107,92 @@ async def test_it_ends_with_its_parent() -> None:
 
 
 async def test_a_config_file_is_populated_before_it_is_ready(tmp_path: Path) -> None:
-    """Proxies of the file are up when the address is told; one that is wrong leaves those before it and is logged."""
-    config = tmp_path / "toxiproxy.json"
+    """Proxies of the file are up when the address is told."""
+    config = config_file(tmp_path, "one", "two")
+    async with program("-config", str(config)) as (_, port):
+        assert await names(port) == ["one", "two"]
+
+
+def config_file(folder: Path, *proxies: str) -> Path:
+    """A file of proxies; one called `bad` cannot listen."""
+    config = folder / "toxiproxy.json"
+    listens = {"bad": "garbage"}
     entries = [
-        {"name": "one", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"},
-        {"name": "two", "listen": "garbage", "upstream": "127.0.0.1:1"},
-        {"name": "three", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"},
+        {"name": name, "listen": listens.get(name, "127.0.0.1:0"), "upstream": "127.0.0.1:1"} for name in proxies
     ]
     config.write_text(json.dumps(entries))
-    async with (
-        program("-config", str(config)) as (process, port),
-        connect_embedded(f"http://127.0.0.1:{port}") as control,
-    ):
-        await control.remove("one")
+    return config
+
+
+async def names(port: int) -> list[str]:
+    """Names of the proxies of the server on that port."""
+    async with httpx.AsyncClient(trust_env=False, timeout=WITHIN_S) as client:
+        return list((await client.get(f"http://127.0.0.1:{port}/proxies")).json())
+
+
+@pytest.mark.parametrize(
+    ("switch", "up"), [("-strict", ["one"]), ("-lenient", ["one", "three"])], ids=["strict", "lenient"]
+)
+async def test_a_bad_config_can_be_started_in_part(tmp_path: Path, switch: str, up: list[str]) -> None:
+    """As Toxiproxy does it up to the first bad address, or whatever is good; what is wrong is logged with its place."""
+    config = config_file(tmp_path, "one", "bad", "three")
+    async with program("-config", str(config), switch) as (process, port):
+        assert await names(port) == up
         assert process.stderr is not None
-        assert b"address garbage: missing port in address" in await process.stderr.readline()
+        logged = (await process.stderr.readline()).decode()
+        assert f"{config}:1:" in logged
+        assert "address garbage: missing port in address" in logged
+    async with program("-config", "/no/such/file.json", switch) as (_, port):
+        assert await names(port) == []
 
 
-async def test_a_config_that_is_missing_does_not_stop_it() -> None:
-    """As with Toxiproxy: logged, and served all the same."""
-    async with program("-config", "/no/such/file.json") as (_, port):
-        assert await probe_connect(f"127.0.0.1:{port}") == "accepted"
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ('[{"name": "a",\n  "upstream": 7}]', 2, ":2:15: json: cannot unmarshal number"),
+        ('[{"name": "a", "upstream": "u:1", "listen": "garbage"}]', 5, ":1:45: listen tcp: address garbage: missing port"),
+        (None, 2, ": cannot be read: No such file or directory"),
+    ],
+    ids=["content", "address", "missing"],
+)  # fmt: skip
+async def test_a_bad_config_starts_nothing(tmp_path: Path, text: str | None, code: int, line: str) -> None:
+    """The first line is the problem and its place, the last what to do; no address is told."""
+    config = tmp_path / "c.json"
+    if text is not None:
+        config.write_text(text)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "chaos.proxy", "-port", "0", "-config", str(config),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    with anyio.fail_after(WITHIN_S):
+        out, errors = await process.communicate()
+    first, last = errors.decode().splitlines()
+    assert (process.returncode, out) == (code, b"")
+    assert first.startswith(f"{config}{line}")
+    assert "-lenient" in last
+
+
+async def test_sighup_reloads_the_config(tmp_path: Path) -> None:
+    """What changed in the file changes, a file that is bad changes nothing, and the log says which it was."""
+    config = config_file(tmp_path, "one")
+    async with program("-config", str(config)) as (process, port):
+        config_file(tmp_path, "one", "two")
+        assert await logged_after_hangup(process, "reloaded:") == "1 created, 0 changed, 0 removed, 1 unchanged"
+        assert await names(port) == ["one", "two"]
+        config.write_text("[")
+        assert "1:2: not JSON" in await logged_after_hangup(process, "nothing changed:")
+        assert await names(port) == ["one", "two"]
+    assert process.returncode == -signal.SIGKILL
+
+
+async def logged_after_hangup(process: asyncio.subprocess.Process, words: str) -> str:
+    """Send SIGHUP; what stands in the log behind those words."""
+    process.send_signal(signal.SIGHUP)
+    assert process.stderr is not None
+    with anyio.fail_after(WITHIN_S):
+        while words not in (line := (await process.stderr.readline()).decode()):
+            assert line
+    return line.partition(words)[2].strip()
 
 
 async def test_an_address_that_is_taken_is_an_error_of_the_environment() -> None:
