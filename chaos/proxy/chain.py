@@ -39,7 +39,7 @@ class Chain:
         self._link = link
         self._connections = connections
         self._listening = listening
-        self._framed = framed
+        self.framed = framed
         self._orders = count(1)
         self._toxics: list[Toxic] = []
 
@@ -89,7 +89,7 @@ class Chain:
         attributes = kind.decode(spec.attributes)
         if spec.lease is not None:
             self._server.leases.get(spec.lease)
-        tally_of(spec, kind, framed=self._framed)
+        tally_of(spec, kind, framed=self.framed)
         ramp_of(spec, kind)
         return kind, attributes
 
@@ -99,7 +99,7 @@ class Chain:
         Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError.
         """
         kind, attributes = self.check(spec)
-        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed, framed=self._framed)
+        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed, framed=self.framed)
         self._toxics.append(toxic)
         self._tell("added", toxic, type=toxic.type, stream=toxic.stream, lease=toxic.lease)
         self._schedule(toxic)

@@ -47,7 +47,7 @@ class Proxy:
             self.name,
             self.connections,
             self._listen_or_refuse,
-            framed=self.protocol is Protocol.HTTP,
+            framed=_counts_messages(self.protocol),
         )
 
     def __repr__(self) -> str:
@@ -158,6 +158,11 @@ class Proxy:
         elif self.enabled and not wanted:
             self.stop()
 
+    def reframe(self, protocol: Protocol | None) -> None:
+        """Name another protocol: it counts for connections and toxics from now on."""
+        self.protocol = protocol
+        self.chain.framed = _counts_messages(protocol)
+
     # Connections.
 
     def connections(self) -> tuple[Connection, ...]:
@@ -241,3 +246,8 @@ class Proxy:
         for toxic in self.chain.all():
             if toxic.lease == lease_id:
                 self.chain.remove(toxic, reason)
+
+
+def _counts_messages(protocol: Protocol | None) -> bool:
+    """Whether toxics can tell single messages of it apart."""
+    return protocol is Protocol.HTTP

@@ -301,6 +301,7 @@ async def test_a_bad_reload_changes_nothing(filed: Filed) -> None:
                 ([proxy("a"), proxy("c", listen=taken)], "address already in use"),
                 ([proxy("a", upstream=upstream, toxics=[{"type": "noop", "name": "mine"}])], "through the API"),
                 (["x"], "a proxy is an object"),
+                ([proxy("a", toxics=[{**LATENCY, "match": "GET *"}])], "match needs a link whose messages"),
             ):
                 filed.write(*entries)
                 status, error = await filed.api.ask("POST", "/chaos/reload")
@@ -318,6 +319,19 @@ async def test_a_server_without_a_file_says_so() -> None:
     async with open_rig_api() as api:
         status, error = await api.ask("POST", "/chaos/reload")
     assert (status, error["error"]) == (400, "there is no config file to reload; start the proxy with -config FILE")
+
+
+async def test_a_protocol_that_is_named_later_counts_from_then_on(filed: Filed) -> None:
+    """A toxic that needs it may come with it, and connections live on."""
+    async with echo_server() as upstream:
+        filed.write(proxy("a", upstream=upstream))
+        await filed.config.load()
+        async with joined((await filed.shown())["a"]["listen"]) as client:
+            await client.echo(b"x")
+            filed.write(proxy("a", upstream=upstream, protocol="http", toxics=[{**LATENCY, "match": "GET *"}]))
+            assert (await filed.api.ask("POST", "/chaos/reload"))[1]["changed"] == ["a"]
+            assert await client.echo(b"y") == b"y"
+        assert (await filed.shown())["a"]["protocol"] == "http"
 
 
 async def test_a_name_that_the_api_made_is_taken_over(filed: Filed) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from chaos.proxy.config.plan import Change, Plan
 from chaos.proxy.config.reading import Entry
-from chaos.proxy.errors import ListenError
+from chaos.proxy.errors import DataPlaneError, ListenError
 from chaos.proxy.proxy import Proxy
 from chaos.proxy.registry import Registry
 from chaos.proxy.settings import ToxicSpec
@@ -41,7 +41,19 @@ async def check_plan(registry: Registry, plan: Plan) -> list[str]:
             problems.append(f"{entry.listen_place}: {address} is taken, see {taken[address].listen_place}")
         elif address is not None:
             taken[address] = entry
+    entries = [*plan.create, *(change.entry for change in plan.change)]
+    problems += [problem for entry in entries for problem in _impossible(registry, entry)]
     return problems + [problem for change in plan.change for problem in _clashes(change)]
+
+
+def _impossible(registry: Registry, entry: Entry) -> Iterator[str]:
+    """Toxics that this proxy cannot have, such as those that count messages of a link that is not framed."""
+    chain = Proxy(registry.server, entry.settings).chain
+    for spec in entry.settings.toxics:
+        try:
+            chain.check(spec)
+        except DataPlaneError as error:
+            yield f"{entry.place}: toxic {spec.name!r}: {error}"
 
 
 def _clashes(change: Change) -> list[str]:
@@ -68,13 +80,13 @@ async def apply_plan(registry: Registry, plan: Plan) -> None:
             with entry.locating():
                 await registry.create(entry.settings)
             created.append(entry.settings.name)
-    except ListenError:
+    except DataPlaneError:
         for name in created:
             await registry.remove(name)
         await _restore([state for state in before if state != _state(state[0])])
         raise
     for change in plan.change:
-        change.proxy.protocol = change.new.protocol
+        change.proxy.reframe(change.new.protocol)
         _retoxify(change)
     for proxy in plan.remove:
         await registry.remove(proxy.name)
