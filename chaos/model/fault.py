@@ -25,7 +25,7 @@ class Stream(StrEnum):
 
 
 class Attribute(Data, frozen=True, kw_only=True):
-    """One number of a fault kind. `unit` is ms, us, bytes or KB/s (1 KB = 1000 bytes)."""
+    """One number of a fault kind. `unit` is ms, us, bytes, KB/s (1 KB = 1000 bytes), ppm (a share, in a million) or flag."""
 
     unit: str
     default: int = 0
@@ -34,14 +34,20 @@ class Attribute(Data, frozen=True, kw_only=True):
 
 
 class FaultKind(Data, frozen=True, kw_only=True):
-    """A kind of fault. `standard` kinds are toxics that a Toxiproxy 2.12 server knows too."""
+    """A kind of fault. `standard` kinds are toxics that a Toxiproxy 2.12 server knows too; they and `directed` ones take a stream."""
 
     name: str
     about: str
     effects: frozenset[Effect]
     attributes: dict[str, Attribute] = {}
     standard: bool = True
+    directed: bool = False
     acts_without_traffic: bool = False
+
+    @property
+    def takes_stream(self) -> bool:
+        """Whether it works on one direction, to be chosen."""
+        return self.standard or self.directed
 
 
 def _ms(about: str, minimum: int = 0) -> Attribute:
@@ -116,6 +122,43 @@ FAULT_KINDS: dict[str, FaultKind] = {
             about="RST on every live connection at onset, then on each connection's next request",
             effects=frozenset({Effect.CUT}),
             standard=False,
+        ),
+        FaultKind(
+            name="accept_close",
+            about="new connections are accepted and closed at once; live ones go on",
+            effects=frozenset({Effect.CUT}),
+            standard=False,
+        ),
+        FaultKind(
+            name="blackhole",
+            about="one-way silence: data of its direction vanishes, nothing is closed; when it ends, what lost data is reset",
+            effects=frozenset({Effect.SLOW, Effect.CUT}),
+            standard=False,
+            directed=True,
+        ),
+        FaultKind(
+            name="loss",
+            about="lost packets: a share of segments is late by a retransmission, and all behind them wait; no data is lost",
+            effects=frozenset({Effect.SLOW}),
+            attributes={
+                "rate": Attribute(unit="ppm", minimum=1, about="share of segments lost"),
+                "delay": Attribute(
+                    unit="ms", default=200, about="wait before the first retransmission, doubled by each further one"
+                ),
+            },
+            standard=False,
+            directed=True,
+        ),
+        FaultKind(
+            name="corrupt",
+            about="damages bytes on their way, none is lost",
+            effects=frozenset({Effect.SLOW, Effect.CUT}),
+            attributes={
+                "rate": Attribute(unit="ppm", minimum=1, about="share of bytes damaged"),
+                "whole": Attribute(unit="flag", about="replaces the byte instead of flipping one of its bits"),
+            },
+            standard=False,
+            directed=True,
         ),
     )
 }

@@ -27,6 +27,10 @@ _DID = {
     "refuse": "refused connections",
     "hang": "said nothing",
     "reset": "reset connections",
+    "accept_close": "closed new connections",
+    "blackhole": "was not heard",
+    "loss": "lost packets",
+    "corrupt": "was garbled",
 }
 
 

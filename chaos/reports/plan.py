@@ -104,6 +104,8 @@ def _amount(fault: FaultSpec, name: str, value: int) -> str:
     attribute = FAULT_KINDS[fault.kind].attributes.get(name)
     if attribute is not None and attribute.unit in {"ms", "us"}:
         return format_ms(value / 1000 if attribute.unit == "us" else value)
+    if attribute is not None and attribute.unit == "ppm":
+        return f"{value / 10_000:g}%"
     return f"{value} {attribute.unit}" if attribute is not None and attribute.unit != "flag" else str(value)
 
 

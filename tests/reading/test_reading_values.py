@@ -104,7 +104,7 @@ allow_hosts: [db.example]
 @pytest.mark.parametrize("kind", FAULT_KINDS.values(), ids=list(FAULT_KINDS))
 def test_every_fault_kind_can_be_written(kind: Any, read: Read) -> None:
     """Each kind reads with all its attributes, written in their units."""
-    written = {"ms": "3ms", "us": "3us", "bytes": "3B", "KB/s": "3KB/s", "flag": "true"}
+    written = {"ms": "3ms", "us": "3us", "bytes": "3B", "KB/s": "3KB/s", "ppm": "0.0003%", "flag": "true"}
     attributes = {name: written[one.unit] for name, one in kind.attributes.items()} | (
         {"average_size": "9B"} if kind.name == "slicer" else {}
     )

@@ -14,7 +14,7 @@ from chaos.model.reading.vocabulary import Vocabulary
 
 __all__ = ["fault_format"]
 
-_EXAMPLES = {"ms": "300ms", "us": "500us", "bytes": "64KB", "KB/s": "100KB/s", "flag": True}
+_EXAMPLES = {"ms": "300ms", "us": "500us", "bytes": "64KB", "KB/s": "100KB/s", "ppm": "1%", "flag": True}
 # Left out, these would stall or close at once, which is rarely what was meant: they must be written.
 _MUST = {("bandwidth", "rate"), ("limit_data", "bytes")}
 _STREAMS = (Stream.UPSTREAM.value, Stream.DOWNSTREAM.value)
@@ -35,7 +35,7 @@ def fault_format(vocabulary: Vocabulary) -> Variants:
 def _record(kind: FaultKind, all_attributes: set[str]) -> Record:
     fields = {"fault": Field(Choice(what="fault", words=(kind.name,)), "The kind", kind.name, required=True)}
     fields |= _COMMON
-    if kind.standard:
+    if kind.takes_stream:
         fields["stream"] = Field(
             Choice(what="stream", words=_STREAMS, refused=_BOTH),
             "Direction it works on: upstream is caller to callee",
@@ -81,9 +81,13 @@ _COMMON: dict[str, Field] = {
 
 def _attribute(kind: FaultKind, name: str, attribute: Attribute) -> Field:
     required = attribute.default < attribute.minimum or (kind.name, name) in _MUST
-    default = "" if required else "false" if attribute.unit == "flag" else str(attribute.default)
+    default = "" if required else "false" if attribute.unit == "flag" else _default(attribute)
     shape, example = _shape(attribute), _EXAMPLES[attribute.unit]
     return Field(shape, _sentence(attribute.about), example, required=required, default=default)
+
+
+def _default(attribute: Attribute) -> str:
+    return f"{attribute.default}{attribute.unit}" if attribute.default else "0"
 
 
 def _shape(attribute: Attribute) -> Shape[Any]:
@@ -97,6 +101,8 @@ def _shape(attribute: Attribute) -> Shape[Any]:
             return Size(least=attribute.minimum)
         case "KB/s":
             return ByteRate()
+        case "ppm":
+            return Fraction(example=example, above=attribute.minimum > 0)
         case "flag":
             return Flag()
     raise ValueError(f"no shape for the unit {attribute.unit!r}")

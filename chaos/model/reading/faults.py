@@ -90,8 +90,12 @@ def _read(
     return _Placed(spec, fields)
 
 
+# What one of the unit that is written comes to: milliseconds as microseconds, shares as parts in a million.
+_PARTS = {"us": 1000, "ppm": 1_000_000}
+
+
 def _integer(value: float, unit: str) -> int:
-    return round(value * 1000) if unit == "us" else round(value)
+    return round(value * _PARTS.get(unit, 1))
 
 
 def _check_end(one: _Placed, report: Report) -> None:

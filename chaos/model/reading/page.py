@@ -123,7 +123,7 @@ def _timeline(schema: Schema) -> Iterator[str]:
         yield f"#### `timeline.{name}`\n"
         yield _section(schema["properties"][name])
     variants = schema["properties"]["faults"]["items"]
-    yield "#### `timeline.faults`\n\nA list. Keys of all faults (`refuse`, `hang` and `reset` act on whole connections and take no `stream`):\n"
+    yield "#### `timeline.faults`\n\nA list. Keys of all faults (`refuse`, `hang`, `reset` and `accept_close` act on whole connections and take no `stream`):\n"
     yield _shared(variants)
     yield "Keys of each kind:\n\n| fault | does | keys |\n|---|---|---|"
     for one in variants["oneOf"]:
