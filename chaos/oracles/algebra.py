@@ -20,6 +20,7 @@ from chaos.oracles.text import counted
 __all__ = [
     "ASIDE",
     "HELD",
+    "UNCONFIRMED",
     "Counts",
     "Decision",
     "Outcome",
@@ -29,6 +30,10 @@ __all__ = [
     "undecided",
     "unknown",
 ]
+
+
+UNCONFIRMED = "this rests on time, and no second run has confirmed it"
+"""Why a violation that a quieter machine might not have shown is UNKNOWN."""
 
 
 class Outcome(Enum):

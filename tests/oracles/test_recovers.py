@@ -71,9 +71,9 @@ def test_wrong_content_is_failing() -> None:
 def test_slow_is_told_apart() -> None:
     """Right, but not at baseline speed: p50 x 3 is 150 ms."""
     verdict = recovers(*SLOW, passed=False)
-    (finding,) = verdict.findings
-    assert (verdict.verdict, finding.error_class) == (Verdict.VIOLATED, "slow")
-    assert finding.cause == "rag.ask still took 400ms after healing; baseline speed is up to 150ms"
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert "rag.ask took 400ms, baseline speed is up to 150ms" in verdict.reason
+    assert "no second run has confirmed it" in verdict.reason
 
 
 def test_slow_beside_a_lag_is_undecided() -> None:
