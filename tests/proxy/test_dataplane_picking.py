@@ -11,6 +11,7 @@ import pytest
 from chaos.model.link import Protocol
 from chaos.proxy import ToxicSpec
 from chaos.proxy.errors import BadAttributesError
+from tests.proxy.api_rig import open_rig_api
 
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -135,6 +136,30 @@ async def test_operations_cannot_be_told_on_an_unframed_link(rig: Any) -> None:
     with pytest.raises(BadAttributesError, match="match needs a link"):
         add(rig, "latency", match="POST")
     assert rig.proxy.toxics == ()
+
+
+async def test_members_are_echoed_and_refused_over_the_api() -> None:
+    """As they were given, where they were given; what means nothing is a 400 that says what to do."""
+    async with open_rig_api() as api:
+        await api.ask("POST", "/proxies", {"name": "p", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:1"})
+        asked = {"type": "latency", "Count": {"First": 2}, "per": "connection", "ramp_ms": 500, "stream": "both",
+                 "attributes": {"latency": 3, "latency_us": 250}}  # fmt: skip
+        status, shape = await api.ask("POST", "/proxies/p/toxics", asked)
+        assert (status, shape["name"]) == (200, "latency_both")
+        assert (shape["count"], shape["per"], shape["ramp_ms"]) == ({"first": 2}, "connection", 500)
+        assert shape["attributes"] == {"latency": 3, "jitter": 0, "latency_us": 250}
+        refused: list[tuple[dict[str, object], str]] = [
+            ({"match": "POST"}, "create the proxy with protocol http"),
+            ({"count": {"first": "x"}}, "cannot unmarshal string into Go struct field ToxicWrapper.count.first"),
+            ({"count": 3}, "cannot unmarshal number into Go struct field ToxicWrapper.count"),
+            ({"count": {"last": 3}}, "count is one of"),
+            ({"per": "link"}, "give count, too"),
+            ({"ramp_ms": -1}, "ramp_ms -1 is negative"),
+        ]
+        for members, text in refused:
+            status, answer_ = await api.ask("POST", "/proxies/p/toxics", {"type": "latency", "name": "x", **members})
+            assert (status, text in answer_["error"]) == (400, True), answer_
+        assert len((await api.ask("GET", "/proxies/p/toxics"))[1]) == 1
 
 
 async def test_accept_close_ends_new_connections_with_a_fin(rig: Any) -> None:
