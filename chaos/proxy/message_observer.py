@@ -43,9 +43,14 @@ class MessageObserver(Observer):
 
     def _watched(self, pipe: Pipe) -> bool:
         """Whether stages may act on what enters the pipe now; if so, what leaves it is followed from here on."""
-        if pipe.seats and pipe.passed is None:
+        if pipe.passed is not None:
+            if not pipe.held:
+                self._framer.dropped(pipe.direction, time.monotonic_ns())
+            return True
+        if pipe.seats:
             pipe.passed = self._up_passed if pipe is self._up else self._down_passed
-        return pipe.passed is not None
+            return True
+        return False
 
     def _up_passed(self, data: bytes) -> None:
         self._passed(self._up, data)
@@ -54,12 +59,11 @@ class MessageObserver(Observer):
         self._passed(self._down, data)
 
     def _passed(self, pipe: Pipe, data: bytes) -> None:
-        waiting = self._framer.passed(pipe.direction, len(data), time.monotonic_ns(), drained=not pipe.held)
+        waiting = self._framer.passed(pipe.direction, len(data), time.monotonic_ns())
         if not waiting and not pipe.seats:
             pipe.passed = None
 
     def _untap(self) -> None:
-        """Nothing is framed any more: what still waits is told as it stands."""
+        """Nothing is framed any more; what was until now may still have to leave."""
         for pipe in (self._up, self._down):
-            self._framer.passed(pipe.direction, 0, time.monotonic_ns(), drained=True)
-            pipe.entered = pipe.rewrite = pipe.passed = None
+            pipe.entered = pipe.rewrite = None

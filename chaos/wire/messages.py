@@ -70,14 +70,21 @@ class MessageFramer:
         if self._claims_later(lane):
             lane.unclaimed = _joined(lane.unclaimed, faults)
 
-    def passed(self, direction: str, nbytes: int, t_ns: int, *, drained: bool = False) -> bool:
-        """So many bytes left in that direction; `drained`: none are held back. Answers whether records still wait."""
+    def passed(self, direction: str, nbytes: int, t_ns: int) -> bool:
+        """So many bytes left in that direction. Answers whether records still wait for others to leave."""
         lane = self.up if direction == ">" else self.down
         lane.left += nbytes
         leaving = lane.leaving
-        while leaving and (drained or leaving[0][0] <= lane.left):
-            self._write(t_ns, lane.direction, leaving.popleft()[1])
+        while leaving and leaving[0][0] <= lane.left:
+            self._write(t_ns, direction, leaving.popleft()[1])
         return bool(leaving)
+
+    def dropped(self, direction: str, t_ns: int) -> None:
+        """Nothing is held back in that direction: what has not left never will."""
+        lane = self.up if direction == ">" else self.down
+        lane.left = lane.entered
+        while lane.leaving:
+            self._write(t_ns, direction, lane.leaving.popleft()[1], "dropped")
 
     def end(self, t_ns: int, faults: Faults = ()) -> None:
         """The connection is gone: what is open is aborted. `faults` cut it. Nothing may be fed afterwards."""
@@ -126,12 +133,12 @@ class MessageFramer:
         if faults:
             self._marks[number] = _joined(self._marks.get(number, ()), faults)
 
-    def _write(self, t_ns: int, direction: str, closing: Closing) -> None:
+    def _write(self, t_ns: int, direction: str, closing: Closing, instead: str = "") -> None:
         number, signature, nbytes, status, context, digest, deliveries, only_if_acted = closing
         faults = self._marks.pop(number, ()) if self._marks else ()
         if faults or not only_if_acted:
-            head = (t_ns, "reply", self._link, self._connection, number, direction, signature, nbytes, faults, status)
-            self._emit((*head, *context, None, digest, None, deliveries))
+            head = (t_ns, "reply", self._link, self._connection, number, direction, signature, nbytes, faults)
+            self._emit((*head, instead or status, *context, None, digest, None, deliveries))
 
     def _go_raw(self, lane: Lane, t_ns: int, status: str = "") -> None:
         """Nothing is framed from here on; `status` says why where that is known."""
@@ -147,9 +154,9 @@ class MessageFramer:
         """The connection is gone: what has not left will not."""
         for lane in (self.up, self.down):
             while lane.leaving:
-                number, signature, nbytes, _, *rest = lane.leaving.popleft()[1]
-                self._mark(number, faults)
-                self._write(t_ns, lane.direction, (number, signature, nbytes, status, *rest))  # type: ignore[arg-type]
+                closing = lane.leaving.popleft()[1]
+                self._mark(closing[0], faults)
+                self._write(t_ns, lane.direction, closing, status)
 
 
 def _joined(faults: Faults, more: Faults) -> Faults:

@@ -272,15 +272,15 @@ class PostgresFramer(MessageFramer):
         failing = self._current()
         for work in self._work:
             if work is failing:
-                work.fail(code)
+                work.fail(code, stop)
                 code = "skipped"
             elif not work.answered:
-                work.fail(code)
+                work.fail(code, stop)
             if work.last:
                 break
         else:
             if failing is None:
-                self._work[-1].fail(code)
+                self._work[-1].fail(code, stop)
         if self._work[0].signature == "startup":  # no ReadyForQuery follows
             self._ready(b"E", 0, 1, 0, stop, t_ns)
 
@@ -323,10 +323,11 @@ class PostgresFramer(MessageFramer):
         if self._asked:
             self._work.appendleft(Work(self._asked, HOUSEKEEPING + "ssl", last=True))
         self.raw, self._asked = True, 0
+        told = self.down.left if self.down.watched else self.down.entered
         self.down.watched = False
         for work in self._work:
             self._mark(work.number, faults)
-            work.status = work.status if work.failed else status
+            work.status = work.status if work.failed and work.failed_at <= told else status
             self._finish(work, 0, t_ns)
         self._work.clear()
         self._group = []

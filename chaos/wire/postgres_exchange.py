@@ -13,7 +13,18 @@ _UNKNOWN = "EXECUTE"  # of a statement prepared before we saw the connection, or
 class Work:
     """One thing that the callee has to answer. `number` is 0 for a Sync with nothing before it."""
 
-    __slots__ = ("answered", "ends", "executes", "failed", "last", "nbytes", "number", "signature", "status")
+    __slots__ = (
+        "answered",
+        "ends",
+        "executes",
+        "failed",
+        "failed_at",
+        "last",
+        "nbytes",
+        "number",
+        "signature",
+        "status",
+    )
 
     def __init__(self, number: int, signature: str, *, last: bool = False, ends: bytes = b"") -> None:
         self.number = number
@@ -23,6 +34,7 @@ class Work:
         self.executes = 1
         self.answered = False
         self.failed = False
+        self.failed_at = 0  # the offset at which its error is told
         self.status = ""
         self.nbytes = 0
 
@@ -34,10 +46,11 @@ class Work:
             self.status = status
             self.answered = self.executes <= 0
 
-    def fail(self, status: str) -> None:
+    def fail(self, status: str, offset: int) -> None:
         """It failed, or was skipped behind what failed; the first reason stays."""
         self.answered = True
         if not self.failed:
+            self.failed_at = offset
             self.status = status
             self.failed = True
 

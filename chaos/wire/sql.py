@@ -45,6 +45,8 @@ _TRANSACTION = re.compile(
 _TRANSACTION_WORDS = ("BEGIN", "COMMIT", "ROLLBACK")
 _RESET = re.compile(r"(?:select pg_advisory_unlock_all\(\)|discard all$|reset all$)", re.IGNORECASE)
 _TYPES = re.compile(r"(?:select|with)\b.*\b(?:pg_catalog\.pg_type|pg_type|typeinfo_tree)\b", re.IGNORECASE | re.DOTALL)
+# asyncpg turns JIT off round its look at types.
+_JIT = re.compile(r"select current_setting\(\?\) as cur, set_config\(\?, \?, false\) as new", re.IGNORECASE)
 _PING = re.compile(r"(?:select \?)?", re.IGNORECASE)
 
 
@@ -85,7 +87,7 @@ def _housekeeping(folded: str) -> str:
         return HOUSEKEEPING + "ping"
     if _RESET.match(folded):
         return HOUSEKEEPING + "reset"
-    return HOUSEKEEPING + "types" if _TYPES.match(folded) else ""
+    return HOUSEKEEPING + "types" if _TYPES.match(folded) or _JIT.fullmatch(folded) else ""
 
 
 def _named(folded: str) -> str:

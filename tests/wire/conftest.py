@@ -1,0 +1,117 @@
+"""A framed proxy between two tees, in front of a real server: what went in must come out, and the wire log tells of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import msgspec
+import pytest
+
+from chaos.model.link import Protocol
+from chaos.model.wire_record import WireRecord
+from chaos.proxy import Options, Proxy, ProxySettings, Registry, open_registry
+from chaos.system.ports import Address
+
+HANG_GUARD_S = 20.0
+
+
+@dataclass
+class Tee:
+    """A relay that keeps what passes: for each connection, in order, the bytes of both directions."""
+
+    port: int = 0
+    seen: list[tuple[bytearray, bytearray]] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def open_tee(host: str, port: int) -> AsyncIterator[Tee]:
+    """A tee in front of that address."""
+    tee = Tee()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
+        try:
+            while data := await reader.read(65_536):
+                kept += data
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+        except OSError:
+            writer.transport.abort()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept = (bytearray(), bytearray())
+        tee.seen.append(kept)
+        onward_reader, onward_writer = await asyncio.open_connection(host, port)
+        writers.extend((writer, onward_writer))
+        try:
+            await asyncio.gather(copy(reader, onward_writer, kept[0]), copy(onward_reader, writer, kept[1]))
+        finally:
+            for one in (writer, onward_writer):
+                one.close()
+
+    server = await asyncio.start_server(relay, "127.0.0.1", 0)
+    tee.port = server.sockets[0].getsockname()[1]
+    try:
+        yield tee
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        async with asyncio.timeout(HANG_GUARD_S):
+            await server.wait_closed()
+            for writer in writers:
+                with suppress(OSError):
+                    await writer.wait_closed()
+
+
+@dataclass
+class Teed:
+    """The proxy between its tees; connect to `address`."""
+
+    registry: Registry
+    proxy: Proxy
+    before: Tee
+    behind: Tee
+
+    @property
+    def address(self) -> Address:
+        """Where clients connect."""
+        return Address("127.0.0.1", self.before.port)
+
+    async def records(self) -> list[WireRecord]:
+        """All records, once every connection is gone."""
+        async with asyncio.timeout(HANG_GUARD_S):
+            while self.proxy.connections() or any(tee.seen == [] for tee in (self.before, self.behind)):
+                await asyncio.sleep(0.001)
+        with self.registry.server.wire.subscribe() as subscription:
+            batches = subscription.take()
+        return [record for batch in batches for record in msgspec.msgpack.decode(batch, type=list[WireRecord])]
+
+    def assert_untouched(self) -> None:
+        """Every connection's bytes are the same on both sides."""
+        assert self.before.seen == self.behind.seen
+
+
+TeedMaker = Callable[[Protocol, Address], Awaitable[Teed]]
+
+
+@pytest.fixture
+async def teed_of() -> AsyncIterator[TeedMaker]:
+    """A maker of framed proxies in front of a server."""
+    async with AsyncExitStack() as stack:
+
+        async def make(protocol: Protocol, server: Address) -> Teed:
+            behind = await stack.enter_async_context(open_tee(server.host, server.port))
+            registry = await stack.enter_async_context(open_registry(Options()))
+            upstream = f"127.0.0.1:{behind.port}"
+            settings = ProxySettings(name="a>b", listen="127.0.0.1:0", upstream=upstream, protocol=protocol)
+            proxy = await registry.create(settings)
+            host, _, port = proxy.listen.rpartition(":")
+            before = await stack.enter_async_context(open_tee(host, int(port)))
+            return Teed(registry, proxy, before, behind)
+
+        yield make
