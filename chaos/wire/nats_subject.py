@@ -21,10 +21,12 @@ _IDENTIFIER = re.compile(
     | [a-z]+[-_:](?:\d+|(?=[a-f]*\d)[0-9a-f]{6,})     # task_3fa94c01
     | (?=[^\d]*\d)[0-9a-z_~:-]{20,}                   # ULID, KSUID: long, with a digit
     | [0-9a-z]{22}                                    # a NUID
-    | (?-i:(?=[^\d]*\d)(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[0-9A-Za-z]{8})  # an ephemeral consumer
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+# The server's own names for consumers that have none; only looked for where a consumer is named.
+_EPHEMERAL = re.compile(r"(?=[^\d]*\d)(?=[^A-Z]*[A-Z])(?=[^a-z]*[a-z])[0-9A-Za-z]{8}")
+_JS_CONSUMER = b"$JS.API.CONSUMER."
 _CACHE_LIMIT = 4_096
 _SIGNATURE_CHARS = 200
 _templates: dict[bytes, str] = {}
@@ -36,6 +38,8 @@ def subject_signature(verb: str, subject: bytes) -> str:
         return f"{verb} _INBOX.{{id}}"
     if subject.startswith(_JS_FLOW):
         return f"{HOUSEKEEPING}{verb} $JS.FC"
+    if subject.startswith(_JS_CONSUMER):
+        return f"{verb} {_consumer(subject)}"
     return f"{verb} {_template(subject)}"
 
 
@@ -43,7 +47,7 @@ def ack_signature(subject: bytes) -> str:
     """`PUB $JS.ACK.STREAM.consumer` of an acknowledgement's subject, which has stream, consumer and then numbers."""
     tokens = subject.split(b".")
     first = _first(tokens)
-    return f"PUB $JS.ACK.{_template(b'.'.join(tokens[first : first + 2]))}"
+    return f"PUB $JS.ACK.{_consumer(b'.'.join(tokens[first : first + 2]))}"
 
 
 def deliveries(subject: bytes) -> int:
@@ -56,6 +60,11 @@ def deliveries(subject: bytes) -> int:
 def _first(tokens: list[bytes]) -> int:
     # ADR-15: nine tokens, or from twelve on with domain and account hash before the stream (eleven without the random one).
     return 2 if len(tokens) < 11 else 4
+
+
+def _consumer(subject: bytes) -> str:
+    front, dot, name = _template(subject).rpartition(".")
+    return front + dot + ("{id}" if _EPHEMERAL.fullmatch(name) else name)
 
 
 def _template(subject: bytes) -> str:

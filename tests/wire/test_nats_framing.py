@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from chaos.model.wire_record import WireRecord
 from chaos.wire import NatsFramer
+from chaos.wire.nats_subject import subject_signature
 
 Step = tuple[str, bytes]
 Brief = list[tuple[str, int, str, str, str]]
@@ -200,6 +201,23 @@ def test_the_same_payload_has_the_same_digest() -> None:
     )
     assert rows[0].digest == rows[2].digest != rows[1].digest
     assert rows[0].digest.endswith(".99")
+
+
+@pytest.mark.parametrize(
+    ("subject", "signature"),
+    [
+        ("tasks.0af7651916cd43dd8448eb211c80319c.run", "PUB tasks.{id}.run"),
+        ("tenant-7.Orders01.v2", "PUB {id}.Orders01.v2"),
+        ("_INBOX.Xk3bD9qPXk3bD9qPXk3bD9.1", "PUB _INBOX.{id}"),
+        ("$JS.API.CONSUMER.INFO.TASKS.Xk3bD9qP", "PUB $JS.API.CONSUMER.INFO.TASKS.{id}"),
+        ("$JS.API.CONSUMER.INFO.TASKS.agent", "PUB $JS.API.CONSUMER.INFO.TASKS.agent"),
+        ("$JS.FC.TASKS.agent.x1", "~PUB $JS.FC"),
+    ],
+)
+def test_signatures_fold_what_looks_like_an_identifier(subject: str, signature: str) -> None:
+    """Subjects of one kind share a signature; names do not."""
+    assert run([(">", pub(subject))])[0].signature in {signature, ""}
+    assert subject_signature("PUB", subject.encode()) == signature
 
 
 def test_credentials_are_never_recorded() -> None:
