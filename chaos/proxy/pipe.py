@@ -260,7 +260,7 @@ class Pipe:
         held = self._pending_bytes
         for seat in self.seats:
             stage = seat.stage
-            held += stage.held
+            held += stage.held + stage.overhead
             due_ns = stage.wake_ns
             if due_ns is not None and (wake_ns is None or due_ns < wake_ns):
                 wake_ns = due_ns

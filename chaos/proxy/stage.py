@@ -16,13 +16,15 @@ import msgspec
 
 from chaos.proxy.errors import BadAttributesError
 
-__all__ = ["MAX_NS", "MS", "US", "Attributes", "End", "Item", "Stage", "ToxicType", "WrappedStage"]
+__all__ = ["ITEM_BYTES", "MAX_NS", "MS", "US", "Attributes", "End", "Item", "Stage", "ToxicType", "WrappedStage"]
 
 US = 1_000
 MS = 1_000_000
 # A due time is kept below what 63 bits hold, whatever attributes ask for.
 MAX_NS = 1 << 62
 SMALL_CAPACITY = 64 * 1024
+#: A queued item beside its bytes: tuple, numbers, the object round the bytes.
+ITEM_BYTES = 256
 
 
 class End(Enum):
@@ -53,12 +55,15 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stage:
-    """Passes everything on. Subclasses override what they change, and say what they did in `acted` and `held`."""
+    """Passes everything on. Subclasses override what they change, and say what they did in `acted` and `held`.
 
-    #: Bytes a stage may hold before the sender is paused.
+    `overhead`: what bookkeeping takes beside the bytes held. A stage of large capacity counts it, as chunks may be of one byte.
+    """
+
+    #: Bytes a stage may hold, overhead included, before the sender is paused.
     capacity: ClassVar[int] = SMALL_CAPACITY
 
-    __slots__ = ("_make_rng", "_rng", "acted", "attributes", "held", "wake_ns")
+    __slots__ = ("_make_rng", "_rng", "acted", "attributes", "held", "overhead", "wake_ns")
 
     def __init__(self, attributes: Any, rng: Callable[[], Random], now_ns: int) -> None:
         self.attributes = attributes
@@ -66,6 +71,7 @@ class Stage:
         self._rng: Random | None = None
         self.wake_ns: int | None = None
         self.held = 0
+        self.overhead = 0
         self.acted = False
         self.begin(now_ns)
 
@@ -120,7 +126,7 @@ class WrappedStage(Stage):
         """Copy wish, bytes held and touch of the inner stage; the items as they are."""
         inner = self.inner
         if inner is not None:
-            self.wake_ns, self.held = inner.wake_ns, inner.held
+            self.wake_ns, self.held, self.overhead = inner.wake_ns, inner.held, inner.overhead
             self.acted = self.acted or inner.acted
             inner.acted = False
         return items

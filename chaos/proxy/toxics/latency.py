@@ -7,7 +7,7 @@ from collections import deque
 from typing import ClassVar, Self
 
 from chaos.proxy.errors import BadAttributesError
-from chaos.proxy.stage import MAX_NS, MS, US, Attributes, End, Item, Stage, ToxicType
+from chaos.proxy.stage import ITEM_BYTES, MAX_NS, MS, US, Attributes, End, Item, Stage, ToxicType
 
 __all__ = ["TOXIC"]
 
@@ -60,6 +60,7 @@ class LatencyStage(Stage):
         self.acted = True
         self.queue.append((now_ns, due_ns, chunk))
         self.held += len(chunk)
+        self.overhead += ITEM_BYTES
         self.wake_ns = self.queue[0][1]
         return []
 
@@ -93,6 +94,7 @@ class LatencyStage(Stage):
         item = self.queue.popleft()[2]
         if isinstance(item, bytes):
             self.held -= len(item)
+            self.overhead -= ITEM_BYTES
         return item
 
     def _due(self, arrived_ns: int) -> int:

@@ -14,7 +14,7 @@ from msgspec import structs
 
 from chaos.proxy.draws import MILLION, draw_gap
 from chaos.proxy.errors import BadAttributesError
-from chaos.proxy.stage import MAX_NS, MS, Attributes, End, Item, Stage, ToxicType
+from chaos.proxy.stage import ITEM_BYTES, MAX_NS, MS, Attributes, End, Item, Stage, ToxicType
 
 __all__ = ["TOXIC"]
 
@@ -87,11 +87,13 @@ class LossStage(Stage):
     def _put(self, piece: bytes) -> None:
         if piece:
             self.queue.append((self.due_ns, piece))
+            self.overhead += ITEM_BYTES
 
     def _pop(self) -> Item:
         item = self.queue.popleft()[1]
         if isinstance(item, bytes):
             self.held -= len(item)
+            self.overhead -= ITEM_BYTES
         return item
 
     def _draw_delay_ns(self) -> int:
