@@ -27,11 +27,13 @@ def shipped_scenarios() -> dict[str, Path]:
 def find_scenario(target: str) -> Path:
     """The file a person means by `target`: a path, or the name of a shipped scenario. Raises UsageError with the nearest name."""
     path = Path(target)
-    if path.is_file():
+    if _is_file(path):
         return path
     shipped = shipped_scenarios()
     if target in shipped:
         return shipped[target]
+    if path.is_dir():
+        raise UsageError(f"{target} is a folder; give the path of a YAML file")
     if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
         raise UsageError(f"there is no file {target}")
     near = difflib.get_close_matches(target, shipped, n=1)
@@ -41,10 +43,18 @@ def find_scenario(target: str) -> Path:
     )
 
 
+def _is_file(path: Path) -> bool:
+    """Whether a file is there. What may not be looked at counts: reading it then says what forbids it."""
+    try:
+        return path.is_file()
+    except OSError:
+        return True
+
+
 def find_link_map(name: str, *, beside: Path) -> Path:
     """The link map a scenario names: a path relative to the scenario, or a shipped map's name. Raises UsageError."""
     for path in (beside.parent / name, beside.parent / f"{name}.yaml", _shipped("proxies") / f"{name}.yaml"):
-        if path.is_file():
+        if _is_file(path):
             return path
     known = sorted(path.stem for path in _shipped("proxies").glob("*.yaml"))
     raise UsageError(

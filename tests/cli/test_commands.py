@@ -72,7 +72,7 @@ def test_a_typo_in_a_scenario_is_located(tmp_path: Path, capsys: pytest.CaptureF
         (["run", "smoke", "--defect", "swalowed-error"], "did you mean swallowed-error?"),
         (["run", "no/such/file.yaml"], "there is no file"),
         (["report", "nothing-like-this", "--out", "nowhere"], "nowhere"),
-        (["plan", "."], "there is no scenario"),
+        (["plan", "."], "is a folder"),
     ],
 )
 def test_what_does_not_exist_is_named_with_the_nearest(
@@ -83,6 +83,14 @@ def test_what_does_not_exist_is_named_with_the_nearest(
     assert main(arguments) == 2
     assert hint in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_scenario_that_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder, or a file the system refuses to look at, is a usage error and no traceback."""
+    assert main(["plan", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert main(["plan", f"{'x' * 300}.yaml"]) == 2
+    assert "cannot be read: File name too long" in capsys.readouterr().err
 
 
 def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
