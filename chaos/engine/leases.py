@@ -45,8 +45,12 @@ class StoredLease(Data, frozen=True, kw_only=True):
 
 def _folders() -> tuple[Path, ...]:
     """Where leases may be, best place first; an account without a home that it can write to has the second."""
-    base = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    return base / "chaos-drill" / "leases", Path(tempfile.gettempdir()) / f"chaos-drill-{os.getuid()}" / "leases"
+    temporary = Path(tempfile.gettempdir()) / f"chaos-drill-{os.getuid()}" / "leases"
+    try:
+        base = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+    except RuntimeError:  # neither HOME nor an entry in the user database, as in many containers
+        return (temporary,)
+    return base / "chaos-drill" / "leases", temporary
 
 
 def _writable_folder() -> Path:
@@ -78,9 +82,17 @@ def keep_lease(lease: StoredLease) -> Iterator[None]:
 def stored_leases() -> list[tuple[Path, StoredLease | None]]:
     """Every lease file with its content; None where it cannot be read."""
     found: list[tuple[Path, StoredLease | None]] = []
-    for path in sorted(path for folder in _folders() for path in folder.glob("*.json")):
+    for path in sorted(path for folder in _folders() for path in _files(folder)):
         try:
             found.append((path, msgspec.json.decode(path.read_bytes(), type=StoredLease)))
         except (msgspec.DecodeError, OSError):
             found.append((path, None))
     return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """The lease files of a folder. One that this account may not enter holds none that it wrote."""
+    try:
+        return list(folder.glob("*.json"))
+    except PermissionError:
+        return []

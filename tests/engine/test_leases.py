@@ -79,3 +79,26 @@ def test_without_a_home_leases_go_to_the_temporary_folder(tmp_path: Path, monkey
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with keep_lease(lease_of(1)):
         assert [path.parent.parent.parent for path, _ in stored_leases()] == [tmp_path]
+
+
+def test_a_state_folder_that_may_not_be_entered_holds_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`recover` of an account whose home belongs to somebody else still answers."""
+
+    def refuse(_: Path, __: str) -> list[Path]:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "glob", refuse)  # as root, no folder refuses
+    assert stored_leases() == []
+
+
+def test_an_account_without_any_home_has_leases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither HOME nor an entry in the user database, as in many containers."""
+
+    def nobody(_: Path) -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "expanduser", nobody)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with keep_lease(lease_of(1)):
+        assert len(stored_leases()) == 1
