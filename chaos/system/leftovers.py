@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from chaos.system.scratch import PREFIX, read_owner, scratch_roots
 
 __all__ = ["Leftover", "clear", "find_leftovers", "remove_leftover"]
 
+# What `make_scratch` names them. Other folders of this user may begin alike (notes, the leases): they are not ours to remove.
+_NAME = re.compile(rf"{re.escape(PREFIX)}[0-9a-f]{{8}}")
 _UNOWNED_AGE_S = 60.0  # a directory without an owner file is either being made right now, or of a dead run
 _DEATH_DEADLINE_S = 5.0
 _PAUSE_S = 0.02
@@ -53,7 +56,7 @@ def _examine(path: Path) -> Leftover | None:
     if not path.is_dir() or path.is_symlink() or about.st_uid != os.geteuid():
         return None  # others may put directories of that name here: touch only our own
     owner = read_owner(path)
-    if owner is None and time.time() - about.st_mtime < _UNOWNED_AGE_S:
+    if owner is None and (not _NAME.fullmatch(path.name) or time.time() - about.st_mtime < _UNOWNED_AGE_S):
         return None
     if owner is not None and owner.lives:
         return None

@@ -74,6 +74,14 @@ def test_strangers_are_left_alone(tmp_path: Path) -> None:
     assert find_leftovers((tmp_path,)) == ()
 
 
+def test_only_folders_named_as_ours_are_taken_for_a_dead_runs(tmp_path: Path) -> None:
+    """An old folder without an owner file is ours by its exact name; one that merely begins alike is somebody's notes."""
+    for name in ("chaos-notes", "chaos-drill-0", "chaos-0123abcd"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (0, 0))
+    assert [one.path.name for one in find_leftovers((tmp_path,))] == ["chaos-0123abcd"]
+
+
 def test_removing_a_tree_follows_no_link(tmp_path: Path) -> None:
     """What a link points to stays."""
     outside = tmp_path / "outside"
