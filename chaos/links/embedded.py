@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import anyio
+import msgspec
 
 from chaos.errors import ProxyError
-from chaos.links.frames import split_frames
+from chaos.links.calls import compare, enable_link, end_toxic, gone_is_fine, heal_link, proxy_path, remove_link
+from chaos.links.frames import split_frames, split_lines
 from chaos.links.http import ApiClient, ApiError, open_api
 from chaos.links.port import ActiveFault, LinkControl
+from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
+from chaos.links.toxic import Toxic
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link, Protocol, Tls
 
 __all__ = ["connect_embedded"]
 
 _RELEASE_WITHIN_S = 2.0
+# A toxicity comes back as the nearest float32, attributes with those that were left out.
+_ROUNDED = ("toxicity", "attributes")
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
 async def connect_embedded(base_url: str) -> AsyncIterator[LinkControl]:
-    """Control a `chaos-drill proxy` whose API is at `http://host:port`; a lease still held is given back on the way out."""
+    """Control a `chaos-drill proxy` whose API is at `http://host:port`; toxics and lease end on the way out."""
     async with open_api(base_url) as api:
         control = _Embedded(api)
         try:
@@ -31,6 +39,7 @@ async def connect_embedded(base_url: str) -> AsyncIterator[LinkControl]:
         finally:
             # Without an answer the lease runs out by itself; what may remain is the read-back's to tell.
             with anyio.move_on_after(_RELEASE_WITHIN_S, shield=True), suppress(ProxyError):
+                await control.end_injected()
                 await control.release()
 
 
@@ -39,6 +48,7 @@ class _Embedded:
         self._api = api
         self._lease: str | None = None
         self._made: set[str] = set()
+        self._injected: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return f"<links of {self._api.where} lease={self._lease} made={len(self._made)}>"
@@ -76,8 +86,8 @@ class _Embedded:
         asked = {"name": link.name, "listen": listen, "upstream": upstream, "protocol": protocol.value}
         await self._api.call("POST", "/proxies", asked)
         self._made.add(link.name)
-        seen = await self._api.call("GET", _proxy_path(link.name))
-        self._compare(link.name, seen, {"upstream": upstream, "enabled": True, "protocol": protocol.value})
+        seen = await self._api.call("GET", proxy_path(link.name))
+        compare(self._api, link.name, seen, {"upstream": upstream, "enabled": True, "protocol": protocol.value})
         address: str = seen["listen"]
         return address
 
@@ -97,19 +107,39 @@ class _Embedded:
             "for_ms": fault.for_ms,
         }
         # The answer is what was stored; reading it back later could miss a fault that is over already.
-        seen = await self._api.call("POST", f"{_proxy_path(link)}/toxics", asked)
+        seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", asked)
         expected = {key: asked[key] for key in ("type", "stream", "fault", "lease", "seed", "at_ns")}
-        self._compare(f"{fault.name} on {link}", seen, expected)
-        self._compare(f"{fault.name} on {link}", seen.get("attributes", {}), fault.attributes)
+        compare(self._api, f"{fault.name} on {link}", seen, expected)
+        compare(self._api, f"{fault.name} on {link}", seen.get("attributes", {}), fault.attributes)
 
     async def heal(self, link: str) -> None:
-        for toxic in await self._toxics(link):
-            if self._is_ours(link, toxic):
-                with _gone_is_fine():
-                    await self._api.call("DELETE", f"{_proxy_path(link)}/toxics/{quote(toxic['name'], safe='')}")
-        left = [toxic["name"] for toxic in await self._toxics(link) if self._is_ours(link, toxic)]
-        if left:
-            raise ProxyError(f"still on {link} after its removal: {', '.join(left)}; remove it or end the proxy")
+        await heal_link(self._api, link, lambda toxic: self._is_ours(link, toxic))
+        self._injected = {one for one in self._injected if one[0] != link}
+
+    async def inject(self, link: str, toxic: Toxic) -> str:
+        name = toxic.full_name
+        asked = {**toxic.standard(), **toxic.extensions()}
+        if self._lease is not None:
+            asked["lease"] = self._lease
+        # Noted before it is asked for: an answer that is lost leaves a toxic behind.
+        self._injected.add((link, name))
+        try:
+            seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", asked)
+        except ApiError as error:
+            self._injected.discard((link, name))
+            raise ApiError(f"toxic {toxic.type!r} on {link}: {error}", error.status, error.body) from error
+        compare(self._api, f"{name} on {link}", seen, {key: asked[key] for key in asked if key not in _ROUNDED})
+        compare(self._api, f"{name} on {link}", seen.get("attributes", {}), toxic.attributes)
+        return name
+
+    async def end(self, link: str, name: str) -> None:
+        await end_toxic(self._api, link, name)
+        self._injected.discard((link, name))
+
+    async def end_injected(self) -> None:
+        """End what was injected and is not ended yet."""
+        for link, name in sorted(self._injected):
+            await self.end(link, name)
 
     async def read_back(self) -> tuple[ActiveFault, ...]:
         status = await self._api.call("GET", "/chaos/status")
@@ -125,51 +155,44 @@ class _Embedded:
             async for frame in frames:
                 yield frame
 
+    async def enable(self, link: str, *, enabled: bool) -> None:
+        await enable_link(self._api, link, enabled=enabled)
+
+    async def status(self) -> tuple[LinkStatus, ...]:
+        return self._taken((await self._api.call("GET", "/chaos/status"))["proxies"], tuple[LinkStatus, ...])
+
+    async def connections(self, link: str | None = None) -> tuple[LinkConnection, ...]:
+        query = "" if link is None else f"?proxy={quote(link, safe='')}"
+        return self._taken(await self._api.call("GET", f"/chaos/connections{query}"), tuple[LinkConnection, ...])
+
+    async def end_connection(self, connection: int, *, reset: bool = False) -> None:
+        with gone_is_fine():
+            await self._api.call("DELETE", f"/chaos/connections/{connection}?how={'rst' if reset else 'fin'}")
+
+    async def events(self) -> AsyncIterator[LinkEvent]:
+        async with self._api.stream("/chaos/events") as pieces, aclosing(split_lines(pieces)) as lines:
+            async for line in lines:
+                yield LinkEvent.decode(line)
+
     async def remove(self, link: str) -> None:
-        with _gone_is_fine():
-            await self._api.call("DELETE", _proxy_path(link))
+        await remove_link(self._api, link)
         self._made.discard(link)
-        try:
-            await self._api.call("GET", _proxy_path(link))
-        except ApiError as error:
-            if error.status == 404:
-                return
-            raise
-        raise ProxyError(f"{link} is still there after its removal")
 
     async def release(self) -> None:
         if self._lease is not None:
-            with _gone_is_fine():
+            with gone_is_fine():
                 await self._api.call("DELETE", f"/chaos/leases/{self._lease}")
             self._lease = None
 
     def _is_ours(self, link: str, toxic: dict[str, Any]) -> bool:
-        return self._lease is None or link in self._made or toxic.get("lease") == self._lease
+        if self._lease is None or link in self._made or toxic.get("lease") == self._lease:
+            return True
+        return (link, toxic["name"]) in self._injected
 
-    async def _toxics(self, link: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        with _gone_is_fine():
-            found += await self._api.call("GET", f"{_proxy_path(link)}/toxics")
-        return found
-
-    def _compare(self, what: str, seen: dict[str, Any], asked: dict[str, Any]) -> None:
-        for key, value in asked.items():
-            if seen.get(key) != value:
-                raise ProxyError(
-                    f"{what}: asked for {key} {value!r}, the proxy at {self._api.where} has {seen.get(key)!r}; "
-                    "is it a chaos-drill proxy of this version?"
-                )
-
-
-@contextmanager
-def _gone_is_fine() -> Iterator[None]:
-    """What is not there any more need not be removed: 404 is no error inside this block."""
-    try:
-        yield
-    except ApiError as error:
-        if error.status != 404:
-            raise
-
-
-def _proxy_path(link: str) -> str:
-    return f"/proxies/{quote(link, safe='')}"
+    def _taken(self, value: Any, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError as error:
+            raise ProxyError(
+                f"{self._api.where} answered {error}; is it a chaos-drill proxy of this version?"
+            ) from error

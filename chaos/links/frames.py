@@ -1,4 +1,4 @@
-"""Frames of the wire log: four bytes of length, big-endian, then that many bytes."""
+"""Pieces of a stream put together: frames of the wire log (four bytes of length, big-endian, then that many bytes), and lines."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from chaos.errors import ProxyError
 
-__all__ = ["split_frames"]
+__all__ = ["split_frames", "split_lines"]
 
 
 async def split_frames(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -24,3 +24,14 @@ async def split_frames(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, No
         del held[:start]
     if held:
         raise ProxyError(f"the wire log ended inside a frame ({len(held)} bytes of it)")
+
+
+async def split_lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The lines of a stream that comes in any pieces, without their ends. Raises ProxyError if it ends inside one."""
+    held = b""
+    async for piece in pieces:
+        *lines, held = (held + piece).split(b"\n")
+        for line in lines:
+            yield line
+    if held:
+        raise ProxyError(f"the stream ended inside a line ({len(held)} bytes of it)")

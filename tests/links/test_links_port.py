@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -13,12 +12,11 @@ import msgspec
 import pytest
 
 from chaos.errors import ProxyError
-from chaos.links import ActiveFault, LinkControl, connect_embedded, probe_connect
+from chaos.links import ActiveFault, LinkControl, connect_embedded, embedded_proxy, probe_connect
 from chaos.model.fault import FaultSpec, Stream
 from chaos.model.link import Link, Protocol
 from chaos.model.wire_record import WireRecord
-from chaos.proxy.api import ControlApi, serve_http
-from chaos.proxy.registry import open_registry
+from tests.links.servers import echo, in_this_process, round_trip
 
 Server = Callable[[], AbstractAsyncContextManager[str]]
 WITHIN_S = 20.0
@@ -26,56 +24,11 @@ HOUR_MS = 3_600_000.0
 SECOND_NS = 1_000_000_000
 
 
-@asynccontextmanager
-async def in_this_process() -> AsyncIterator[str]:
-    """Our proxy on this loop."""
-    async with open_registry() as registry, serve_http(ControlApi(registry, loopback_only=True), "127.0.0.1", 0) as at:
-        yield f"http://{at[0]}:{at[1]}"
-
-
-@asynccontextmanager
-async def as_a_program() -> AsyncIterator[str]:
-    """Our proxy as its own process; it ends with its stdin."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "chaos.proxy", "-host", "127.0.0.1", "-port", "0", "-parent-watch",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            told = msgspec.json.decode(await process.stdout.readline())
-        yield f"http://127.0.0.1:{told['port']}"
-    finally:
-        process.stdin.close()
-        async with asyncio.timeout(WITHIN_S):
-            assert await process.wait() == 0
-
-
-@pytest.fixture(params=[in_this_process, as_a_program], ids=["in-process", "program"])
+@pytest.fixture(params=[in_this_process, embedded_proxy], ids=["in-process", "program"])
 def server(request: pytest.FixtureRequest) -> Server:
     """Each proxy that an adapter may speak to."""
     chosen: Server = request.param
     return chosen
-
-
-@asynccontextmanager
-async def echo() -> AsyncIterator[str]:
-    """An upstream that sends back what it gets."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
 
 
 @asynccontextmanager
@@ -95,19 +48,6 @@ async def held(server: Server) -> AsyncIterator[tuple[LinkControl, str]]:
 def fault(name: str = "slow", kind: str = "latency", *, for_ms: float = HOUR_MS, **attributes: int) -> FaultSpec:
     """A fault on `a>b`."""
     return FaultSpec(name=name, kind=kind, links=("a>b",), at_ms=0, for_ms=for_ms, attributes=attributes)
-
-
-async def round_trip(listen: str, data: bytes) -> bytes:
-    """What comes back through a link; empty when the connection ends first."""
-    host, _, port = listen.rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        writer.write(data)
-        return await reader.readexactly(len(data))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return b""
-    finally:
-        writer.close()
 
 
 async def records_until(control: LinkControl, kind: str) -> list[WireRecord]:
@@ -319,7 +259,7 @@ async def test_the_wire_log_ends_with_the_proxy() -> None:
 
     with anyio.fail_after(WITHIN_S):
         async with anyio.create_task_group() as group:
-            async with as_a_program() as url:
+            async with embedded_proxy() as url:
                 group.start_soon(follow, url)
                 await reading.wait()
             await ended.wait()

@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.real_toxiproxy import MISSING, find_real_server
 
 Call = tuple[str, str, str | None]
 PORTS = (21011, 21012)
@@ -104,16 +104,6 @@ def free_port() -> int:
         return port
 
 
-def real_server() -> str | None:
-    """A Toxiproxy 2.12 binary on this machine: by its name on PATH, or as `go install` builds it."""
-    found = shutil.which("toxiproxy-server")
-    if found is None and shutil.which("go"):
-        root = subprocess.run(["go", "env", "GOPATH"], capture_output=True, text=True, check=True).stdout.strip()
-        built = Path(root) / "bin" / "server"
-        found = str(built) if built.exists() else None
-    return found
-
-
 @contextmanager
 def running(argv: list[str], port: int) -> Iterator[int]:
     """A server on its API port, ended afterwards."""
@@ -165,11 +155,9 @@ def clear(port: int) -> None:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]:
     """Ports of ours and of a real one; both use the same listen ports, so calls go to one after the other's are gone."""
-    real = real_server()
+    real = find_real_server()
     if real is None:
-        pytest.skip(
-            "no Toxiproxy 2.12 here; `go install github.com/Shopify/toxiproxy/v2/cmd/server@v2.12.0` builds one"
-        )
+        pytest.skip(MISSING)
     ours_port, real_port = free_port(), free_port()
     ours = [sys.executable, "-m", "chaos.proxy", "-host", "127.0.0.1", "-port", str(ours_port)]
     with running(ours, ours_port), running([real, "-host", "127.0.0.1", "-port", str(real_port)], real_port):

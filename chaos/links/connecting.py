@@ -1,0 +1,29 @@
+"""Connect to whichever kind of proxy answers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from chaos.links.embedded import connect_embedded
+from chaos.links.http import ApiError, open_api
+from chaos.links.port import LinkControl
+from chaos.links.toxiproxy import connect_toxiproxy
+
+__all__ = ["connect_links"]
+
+
+@asynccontextmanager
+async def connect_links(base_url: str) -> AsyncIterator[LinkControl]:
+    """Control the proxy at `http://host:port`: one of ours with all it can do, else a toxiproxy-server. Raises ProxyError."""
+    async with open_api(base_url) as api:
+        try:
+            await api.call("GET", "/chaos/now")
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            connect = connect_toxiproxy
+        else:
+            connect = connect_embedded
+    async with connect(base_url) as control:
+        yield control
