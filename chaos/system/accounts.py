@@ -26,9 +26,10 @@ class Account(NamedTuple):
 def unprivileged_account() -> Account | None:
     """The account Postgres runs as: None (stay who we are) unless we are root.
 
-    Raises NotReadyError if we are root and there is no unprivileged account.
+    Raises NotReadyError if we are root and there is no unprivileged account, or if our user id has no name: initdb refuses that.
     """
     if os.geteuid() != 0:
+        _require_name()
         return None
     for name in _CANDIDATES:
         try:
@@ -41,6 +42,17 @@ def unprivileged_account() -> Account | None:
         f"Postgres does not run as root, and none of the accounts {', '.join(_CANDIDATES)} exists; "
         "run as an ordinary user, or create one of them"
     )
+
+
+def _require_name() -> None:
+    """Containers often run under a user id that nobody entered anywhere."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise NotReadyError(
+            f"user id {os.geteuid()} has no entry in the user database (/etc/passwd), and Postgres needs one; "
+            "run as an account that exists, or add an entry for this id"
+        ) from None
 
 
 def may_enter(path: Path, account: Account) -> bool:

@@ -97,3 +97,10 @@ def test_table_of_contents_is_true() -> None:
         assert getattr(chaos.system, name) is not None
     with pytest.raises(AttributeError):
         _ = chaos.system.nonsense
+
+
+def test_a_user_id_without_a_name_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As containers have them: initdb refuses an id that the user database does not know."""
+    monkeypatch.setattr(os, "geteuid", lambda: 2**30 + 7)
+    with pytest.raises(NotReadyError, match=f"user id {2**30 + 7} has no entry"):
+        unprivileged_account()
