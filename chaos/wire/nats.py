@@ -18,43 +18,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from chaos.wire.messages import MAX_MESSAGE_BYTES, NO_CONTEXT, Closing, Faults, Lane, MessageFramer, Row
-from chaos.wire.nats_headers import read_headers
+from chaos.wire.messages import NO_CONTEXT, Lane, Row
 from chaos.wire.nats_info import InfoBlanker
-from chaos.wire.nats_message import Message
-from chaos.wire.nats_subject import INBOX, JS_ACK, JS_PULL, subject_signature
+from chaos.wire.nats_messages import BAD, MORE, NatsMessages
+from chaos.wire.nats_subject import subject_signature
 
 __all__ = ["NatsFramer"]
 
 MAX_LINE_BYTES = 32_768
 """Bytes of a line after which a stream counts as one that cannot be framed; CONNECT may carry a long token."""
 
-_MAX_HEADER_BYTES = 65_536
-_OPEN_LIMIT = 1_024
-_IN_FLIGHT_NS = 10_000_000_000  # what waits longer for its answer is not hit by a cut any more
-_REPLY_PEEK = 256  # so much of an answer is looked at for how it went
-_CACHE_LIMIT = 4_096
+_SIDS_LIMIT = 4_096
 _TEXT_CHARS = 200
 _TLS_RECORD = 0x16
-_SPECIAL = (JS_ACK, INBOX)
-_VERBS = {">": "PUB", "<": "MSG"}
-_signatures: dict[str, dict[bytes, str]] = {">": {}, "<": {}}
 _INFO = b"INFO "
 _INFO_KEPT_BYTES = 65_536
 _CLIENT_ID = re.compile(rb'"client_id":[ ]*(\d{1,20})')
 _FIRST_BYTES = {">": frozenset(b"PpHhSsUuCc+-\r\n"), "<": frozenset(b"MmHhIiPp+-\r\n")}
 
 
-class NatsFramer(MessageFramer):
+class NatsFramer(NatsMessages):
     """One connection's framing; never raises, whatever it is fed."""
 
-    __slots__ = ("_blanker", "_changes", "_cid", "_info", "_opened", "_partial", "_sids")
+    __slots__ = ("_blanker", "_changes", "_cid", "_info", "_sids")
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
-        # Requests by reply subject that wait for an answer, oldest first: those of each direction.
-        self._opened: dict[str, dict[bytes, Row]] = {">": {}, "<": {}}
-        self._partial: dict[str, Message | None] = {">": None, "<": None}
         self._sids: dict[bytes, str] = {}
         self._blanker: InfoBlanker | None = None  # of the INFO whose line is not over
         self._changes: list[tuple[int, bytes]] = []
@@ -99,9 +88,9 @@ class NatsFramer(MessageFramer):
                 pos = eol + 1
                 continue
             handler = verbs.get(args[0]) or verbs.get(args[0].upper())
-            stop = _BAD if handler is None else handler(self, lane, args, data, pos, eol + 1, t_ns)
+            stop = BAD if handler is None else handler(self, lane, args, data, pos, eol + 1, t_ns)
             if stop <= 0:
-                if stop == _MORE:
+                if stop == MORE:
                     lane.carry = data[pos:]
                 else:
                     self._unframed(lane, data, pos, t_ns)
@@ -121,140 +110,6 @@ class NatsFramer(MessageFramer):
     def _unframed(self, lane: Lane, data: bytes, pos: int, t_ns: int) -> None:
         self._go_raw(lane, t_ns, "tls" if data[pos] == _TLS_RECORD else "")
 
-    # -- messages ---------------------------------------------------------------------------------------------------
-
-    def _pub(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
-        count = len(args)
-        if count == 3:
-            return self._message(lane, args[1], b"", b"", args[2], data, start, body, t_ns)
-        return self._message(lane, args[1], args[2], b"", args[3], data, start, body, t_ns) if count == 4 else _BAD
-
-    def _hpub(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
-        if not 4 <= len(args) <= 5:
-            return _BAD
-        reply = args[2] if len(args) == 5 else b""
-        return self._message(lane, args[1], reply, args[-2], args[-1], data, start, body, t_ns)
-
-    def _msg(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
-        count = len(args)
-        if count == 4:
-            return self._message(lane, args[1], b"", b"", args[3], data, start, body, t_ns)
-        return self._message(lane, args[1], args[3], b"", args[4], data, start, body, t_ns) if count == 5 else _BAD
-
-    def _hmsg(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
-        if not 5 <= len(args) <= 6:
-            return _BAD
-        reply = args[3] if len(args) == 6 else b""
-        return self._message(lane, args[1], reply, args[-2], args[-1], data, start, body, t_ns)
-
-    def _message(
-        self,
-        lane: Lane,
-        subject: bytes,
-        reply: bytes,
-        header: bytes,
-        size: bytes,
-        data: bytes,
-        start: int,
-        body: int,
-        t_ns: int,
-    ) -> int:
-        """Where the message ends; `_MORE` if more of it has to be seen first, `_BAD` if it is none."""
-        if not size.isdigit() or len(size) > 10 or (header and not header.isdigit()):
-            return _BAD
-        total, head = int(size), int(header) if header and len(header) < 10 else 0
-        if total > MAX_MESSAGE_BYTES or head > total:
-            return _BAD
-        stop = body + total + 2
-        opened = self._opened["<" if lane is self.up else ">"]
-        answers = subject in opened
-        special = answers or subject.startswith(_SPECIAL)
-        if not header and not special and not reply and stop <= len(data):
-            self._plain(lane, subject, stop - start, lane.base + stop, t_ns)
-            return stop
-        peek = _REPLY_PEEK if special else 0
-        looked_at = head if head <= _MAX_HEADER_BYTES else 0
-        if body + min(total, looked_at + peek) > len(data):
-            return _MORE
-        message = Message(subject, reply, stop - start, total - head)
-        if looked_at:
-            message.status, message.context, message.digest = read_headers(data[body : body + head])
-        if answers or special:
-            row = opened.get(subject)
-            message.answer(row, data[body + looked_at : min(body + total, body + looked_at + peek)])
-            if row is not None and not message.goes_on:
-                del opened[subject]
-        if message.request or message.number < 0:
-            message.name(_VERBS[lane.direction], subject)
-        self._begin(lane, message, data, body + head, stop, t_ns)
-        return stop
-
-    def _plain(self, lane: Lane, subject: bytes, nbytes: int, end: int, t_ns: int) -> None:
-        """A message with neither headers nor an answer, all of it here: the most frequent kind."""
-        cache = _signatures[lane.direction]
-        signature = cache.get(subject)
-        if signature is None:
-            signature = subject_signature(_VERBS[lane.direction], subject)
-            if len(cache) >= _CACHE_LIMIT:
-                cache.clear()
-            cache[subject] = signature
-        number = self._next_number(lane)
-        self._emit((t_ns, "request", self._link, self._connection, number, lane.direction, signature, nbytes))
-        if lane.watched:
-            self._close(lane, end, t_ns, (number, signature, nbytes, "none", NO_CONTEXT, "", 0, True))
-
-    def _begin(self, lane: Lane, message: Message, data: bytes, payload: int, stop: int, t_ns: int) -> None:
-        if message.number < 0:
-            message.number = self._next_number(lane)
-        elif lane.watched:
-            lane.touched.append(message.number)
-        if stop <= len(data):
-            message.see(data, payload, stop - 2)
-            self._finish(lane, message, lane.base + stop, t_ns)
-        else:
-            message.see(data, min(payload, len(data)), len(data))
-            self._partial[lane.direction] = message
-
-    def _pass_payload(self, lane: Lane, data: bytes, t_ns: int) -> int:
-        """The rest of a message that came in pieces; where it ends."""
-        stop = lane.skip
-        lane.skip = 0
-        message = self._partial[lane.direction]
-        if message is not None:
-            if lane.watched:
-                lane.touched.append(message.number)
-            message.see(data, 0, min(stop, len(data)))
-            if stop <= len(data):
-                self._partial[lane.direction] = None
-                self._finish(lane, message, lane.base + stop, t_ns)
-        if stop > len(data):
-            lane.skip = stop - len(data)
-        return stop
-
-    def _finish(self, lane: Lane, message: Message, end: int, t_ns: int) -> None:
-        """All of a message is here: record it, and whether it is to be answered."""
-        direction = lane.direction
-        if not message.request:
-            self._close(lane, end, t_ns, message.closing())
-            return
-        row = (*self._row(t_ns, message.number, direction, message.signature, message.nbytes), *message.tail())
-        self._emit(row)
-        if message.reply and not message.subject.startswith(JS_PULL):
-            self._open(self._opened[direction], "<" if direction == ">" else ">", message.reply, row, t_ns)
-        elif lane.watched:
-            self._close(lane, end, t_ns, (message.number, *row[6:8], "none", row[10:15], row[16], row[18], True))
-
-    def _row(self, t_ns: int, number: int, direction: str, signature: str, nbytes: int) -> Row:
-        return (t_ns, "request", self._link, self._connection, number, direction, signature, nbytes, (), "")
-
-    def _open(self, opened: dict[bytes, Row], back: str, reply: bytes, row: Row, t_ns: int) -> None:
-        given_up = opened.pop(reply, None)
-        if given_up is None and len(opened) >= _OPEN_LIMIT:
-            given_up = opened.pop(next(iter(opened)))
-        if given_up is not None:
-            self._write(t_ns, back, _closing(given_up, "unanswered"))
-        opened[reply] = row
-
     # -- other lines ------------------------------------------------------------------------------------------------
 
     def _note(self, lane: Lane, signature: str, nbytes: int, t_ns: int, digest: str = "") -> None:
@@ -270,9 +125,9 @@ class NatsFramer(MessageFramer):
 
     def _sub(self, lane: Lane, args: list[bytes], _data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 3 <= len(args) <= 4:
-            return _BAD
+            return BAD
         signature = subject_signature("SUB", args[1])
-        if len(self._sids) >= _CACHE_LIMIT:
+        if len(self._sids) >= _SIDS_LIMIT:
             del self._sids[next(iter(self._sids))]
         self._sids[args[-1]] = signature
         self._note(lane, signature, body - start, t_ns)
@@ -280,7 +135,7 @@ class NatsFramer(MessageFramer):
 
     def _unsub(self, lane: Lane, args: list[bytes], _data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 2 <= len(args) <= 3:
-            return _BAD
+            return BAD
         signature = self._sids.get(args[1], "SUB") if len(args) == 3 else self._sids.pop(args[1], "SUB")
         self._note(lane, "UN" + signature, body - start, t_ns)
         return body
@@ -317,51 +172,7 @@ class NatsFramer(MessageFramer):
         self._blanker, self._info = None, b""
         return eol + 1
 
-    # -- the end ----------------------------------------------------------------------------------------------------
 
-    def end(self, t_ns: int, faults: Faults = ()) -> None:
-        """The connection is gone: what is open is aborted. `faults` cut it. Nothing may be fed afterwards."""
-        status = "unframed" if self.raw else "aborted"
-        self._end_leaving(t_ns, faults, "aborted")
-        self.up.watched = self.down.watched = False
-        self.raw = True
-        for lane in (self.up, self.down):
-            message = self._partial[lane.direction]
-            if message is not None:
-                self._mark(message.number, faults)
-                self._abort(lane, message, t_ns, status)
-        for direction, back in ((">", "<"), ("<", ">")):
-            for row in self._opened[direction].values():
-                in_flight = t_ns - row[0] < _IN_FLIGHT_NS
-                if in_flight:
-                    self._mark(row[4], faults)
-                self._write(t_ns, back, _closing(row, status if in_flight else "unanswered"))
-            self._opened[direction] = {}
-
-    def _abort(self, lane: Lane, message: Message, t_ns: int, status: str) -> None:
-        """A message of which the rest will not come."""
-        if message.request:
-            row = self._row(t_ns, message.number, lane.direction, message.signature, message.nbytes)
-            self._emit((*row[:9], status, *message.context))
-        message.status = status
-        self._write(t_ns, lane.direction, (*message.closing()[:7], False))
-
-
-def _closing(row: Row, status: str) -> Closing:
-    context = row[10:15] if len(row) > 10 else NO_CONTEXT
-    return (
-        row[4],
-        row[6],
-        0,
-        status,
-        context,
-        row[16] if len(row) > 16 else "",
-        row[18] if len(row) > 18 else 0,
-        False,
-    )
-
-
-_BAD, _MORE = 0, -1
 _Handler = Callable[[NatsFramer, Lane, list[bytes], bytes, int, int, int], int]
 _UP: dict[bytes, _Handler] = {
     b"PUB": NatsFramer._pub,
