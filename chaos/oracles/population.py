@@ -80,7 +80,9 @@ class _Judged:
             settings=case.settings,
             findings=group(case, cell, self._violations),
             why_empty="; ".join(
-                one.text for (fault, _), one in case.proofs.items() if fault == cell.fault and not one.proven
+                dict.fromkeys(
+                    one.text for (fault, _), one in case.proofs.items() if fault == cell.fault and not one.proven
+                )
             ),
             why_undecided=self._reasons.most_common(1)[0][0] if self._reasons else "",
             remarks=", ".join(f"{count} {remark}" for remark, count in self._remarks.most_common()),

@@ -47,7 +47,7 @@ def _prove_one(
     evidence: Evidence, concerns: Concerns, fault: FaultSpec, link: Link, named: Mapping[tuple[str, str], int]
 ) -> Proof:
     intervals = [one for one in evidence.faults if (one.fault, one.link) == (fault.name, link.name)]
-    trouble = _trouble(intervals)
+    trouble = _trouble(intervals, evidence)
     if trouble:
         return Proof(proven=False, text=trouble)
     if fault.kind == "refuse":
@@ -55,10 +55,11 @@ def _prove_one(
     return _acted(concerns, fault.name, link)
 
 
-def _trouble(intervals: list[FaultInterval]) -> str:
+def _trouble(intervals: list[FaultInterval], evidence: Evidence) -> str:
     """Why the fault on this link proves nothing, whatever the wire shows; empty if there is no such reason."""
     if not any(one.onset_ns is not None for one in intervals):
-        return "it was never seen to begin"
+        unsteady = evidence.baseline is not None and not evidence.baseline.steady
+        return "it was not begun, as the baseline was not steady" if unsteady else "it was never seen to begin"
     lost = next((_LOST_CONTROL[one.how] for one in intervals if one.how in _LOST_CONTROL), None)
     return f"{lost}, so what it was testing is not known" if lost else ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.model.event import EvidenceLost, RefusalProbed
+from chaos.model.event import BaselineJudged, EvidenceLost, RefusalProbed
 from chaos.model.evidence import Evidence
 from chaos.model.operation import Operation
 from chaos.model.verdict import CellVerdict, Verdict
@@ -113,6 +113,16 @@ def test_a_cell_that_nobody_met_says_why() -> None:
     """The fault never began, so nobody could."""
     evidence = with_fault(run(plan(fault()), *steady_load(10, 20)), onset_ns=None)
     assert judged(evidence, "bounded/broken/rag").reason == "no operation met this cell: it was never seen to begin"
+
+
+def test_a_fault_that_waited_in_vain_for_a_steady_baseline_says_so_once() -> None:
+    """The reason is the baseline, told once however many links the fault has."""
+    shaky = BaselineJudged(t_ns=20 * SECOND, steady=False, reason="", operations=100)
+    two = run(
+        plan(fault("latency", "gateway>provider", "rag>postgres")), *steady_load(10, 20), baseline=shaky, faults=()
+    )
+    told = judged(two, "bounded/broken/rag").reason
+    assert told == "no operation met this cell: it was not begun, as the baseline was not steady"
 
 
 def test_every_link_must_be_proven() -> None:
