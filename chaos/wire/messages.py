@@ -98,16 +98,15 @@ class MessageFramer:
 
     def _enter(self, lane: Lane, data: bytes, *, watched: bool) -> bytes:
         """Take a chunk's bytes into account; answers them behind what was carried over."""
-        if watched:
+        if watched or lane.watched:
             if not lane.watched:
                 lane.left = lane.entered
             lane.touched = []
-        elif lane.touched:
-            lane.touched = []
-        lane.watched = watched
-        lane.base = lane.entered - len(lane.carry)
+            lane.watched = watched
+        lane.base = lane.entered
         lane.entered += len(data)
         if lane.carry:
+            lane.base -= len(lane.carry)
             data, lane.carry = lane.carry + data, b""
         return data
 

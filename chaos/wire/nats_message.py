@@ -6,9 +6,8 @@ import re
 from typing import Any
 from zlib import crc32
 
-from chaos.model.wire_record import HOUSEKEEPING
 from chaos.wire.messages import NO_CONTEXT, Closing, Row
-from chaos.wire.nats_subject import INBOX, JS_ACK, ack_signature, deliveries, subject_signature
+from chaos.wire.nats_subject import INBOX, JS_ACK, ack_signature, deliveries
 
 __all__ = ["Message"]
 
@@ -48,10 +47,6 @@ class Message:
         self.deliveries = deliveries(reply) if reply.startswith(JS_ACK) else 0
         self._payload_bytes = payload_bytes
         self._crc = self._seen = 0
-
-    def name(self, verb: str, subject: bytes) -> None:
-        """A message of its own: what it is called."""
-        self.signature = HOUSEKEEPING + "heartbeat" if self.status == "100" else subject_signature(verb, subject)
 
     def answer(self, row: Row | None, payload: bytes) -> None:
         """It answers the request of that row, or one that is not known; `payload` is how it begins."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chaos.model.wire_record import HOUSEKEEPING
 from chaos.wire.messages import MAX_MESSAGE_BYTES, NO_CONTEXT, Closing, Faults, Lane, MessageFramer, Row
 from chaos.wire.nats_headers import read_headers
 from chaos.wire.nats_message import Message
@@ -20,6 +21,7 @@ _IN_FLIGHT_NS = 10_000_000_000  # what waits longer for its answer is not hit by
 _REPLY_PEEK = 256  # so much of an answer is looked at for how it went
 _CACHE_LIMIT = 4_096
 _SPECIAL = (JS_ACK, INBOX)
+_HEARTBEAT = HOUSEKEEPING + "heartbeat"
 _VERBS = {">": "PUB", "<": "MSG"}
 _signatures: dict[str, dict[bytes, str]] = {">": {}, "<": {}}
 
@@ -38,6 +40,18 @@ class NatsMessages(MessageFramer):
     def _pub(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
         count = len(args)
         if count == 3:
+            if not self._opened["<"] and not lane.watched and not lane.unclaimed:
+                signature = _signatures[">"].get(args[1])
+                if (
+                    signature is not None and args[2].isdigit() and len(args[2]) < 10
+                ):  # so neither inbox nor acknowledgement: nearly all
+                    stop = body + int(args[2]) + 2
+                    if stop <= len(data):
+                        self._number = number = self._number + 1
+                        self._emit(
+                            (t_ns, "request", self._link, self._connection, number, ">", signature, stop - start)
+                        )
+                        return stop
             return self._message(lane, args[1], b"", b"", args[2], data, start, body, t_ns)
         return self._message(lane, args[1], args[2], b"", args[3], data, start, body, t_ns) if count == 4 else BAD
 
@@ -97,19 +111,14 @@ class NatsMessages(MessageFramer):
             if row is not None and not message.goes_on:
                 del opened[subject]
         if message.request or message.number < 0:
-            message.name(_VERBS[lane.direction], subject)
+            known = _signatures[lane.direction].get(subject) or _signature(lane.direction, subject)
+            message.signature = known if message.status != "100" else _HEARTBEAT
         self._begin(lane, message, data, body + head, stop, t_ns)
         return stop
 
     def _plain(self, lane: Lane, subject: bytes, nbytes: int, end: int, t_ns: int) -> None:
         """A message with neither headers nor an answer, all of it here: the most frequent kind."""
-        cache = _signatures[lane.direction]
-        signature = cache.get(subject)
-        if signature is None:
-            signature = subject_signature(_VERBS[lane.direction], subject)
-            if len(cache) >= _CACHE_LIMIT:
-                cache.clear()
-            cache[subject] = signature
+        signature = _signatures[lane.direction].get(subject) or _signature(lane.direction, subject)
         number = self._next_number(lane)
         self._emit((t_ns, "request", self._link, self._connection, number, lane.direction, signature, nbytes))
         if lane.watched:
@@ -195,7 +204,19 @@ class NatsMessages(MessageFramer):
         self._write(t_ns, lane.direction, (*message.closing()[:7], False))
 
 
+def _signature(direction: str, subject: bytes) -> str:
+    cache, signature = _signatures[direction], subject_signature(_VERBS[direction], subject)
+    if subject.startswith(_SPECIAL):
+        return signature
+    if len(cache) >= _CACHE_LIMIT:
+        cache.clear()
+    cache[subject] = signature
+    return signature
+
+
 def _closing(row: Row, status: str) -> Closing:
+    # A message delivered with an inbox may be one that its publisher only wants stored: silence about it tells nothing.
+    expected = row[5] == ">" or bool(row[18:] and row[18])
     context = row[10:15] if len(row) > 10 else NO_CONTEXT
     return (
         row[4],
@@ -205,5 +226,5 @@ def _closing(row: Row, status: str) -> Closing:
         context,
         row[16] if len(row) > 16 else "",
         row[18] if len(row) > 18 else 0,
-        False,
+        not expected,
     )

@@ -18,7 +18,7 @@ _IDENTIFIER = re.compile(
       \d+                                             # 42
     | [0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}     # a UUID
     | (?=[a-f]*\d)[0-9a-f]{8,}                        # a hexadecimal number
-    | [a-z]+[-_:](?:\d+|(?=[a-f]*\d)[0-9a-f]{6,})     # task_3fa94c01
+    | [a-z]+(?:[-_:][0-9a-z]+)*[-_:](?:\d+|(?=[a-f]*\d)[0-9a-f]{6,})  # task_3fa94c01, tasks-7-3fa94c01
     | (?=[^\d]*\d)[0-9a-z_~:-]{20,}                   # ULID, KSUID: long, with a digit
     | [0-9a-z]{22}                                    # a NUID
     """,
