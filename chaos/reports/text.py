@@ -21,7 +21,16 @@ _ESCAPES = re.compile(
 # Controls, invisible format characters (bidirectional overrides among them), surrogates, private use, unassigned: none is text.
 _NOT_TEXT = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 _SPACES = re.compile(r"\s+")
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|~:@>])")
+# What is markup wherever it stands, between certain neighbours, or at the beginning: everything else stays as it is, since reports
+# are read in terminals and editors, too. A `_` inside a word emphasises nothing (CommonMark, section 6.2).
+_MARKDOWN = re.compile(
+    r"([\\`*\[\]|~#@]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # not between letters or digits
+    r"|:(?=//|[\w+-]+:)|(?<=www)\."  # links, emoji codes
+    r"|^[-+>=])",
+    re.IGNORECASE,
+)
+_LIST_NUMBER = re.compile(r"^(\d{1,9})(?=[.)])")
 
 
 def one_line(text: str) -> str:
@@ -48,7 +57,7 @@ def shorten(text: str, limit: int) -> str:
 def markdown(text: str) -> str:
     """The text on one line, as Markdown that shows exactly it: no markup, no HTML, no link, no end of a table cell."""
     plain = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
-    return _MARKDOWN.sub(r"\\\1", plain)
+    return _LIST_NUMBER.sub(r"\1\\", _MARKDOWN.sub(r"\\\1", plain))
 
 
 def code(text: str) -> str:

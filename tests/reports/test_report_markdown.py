@@ -28,7 +28,7 @@ def test_the_table_has_a_column_for_each_fault() -> None:
     """Oracles over faults, with a sign for each and one for what was not judged."""
     lines = render_markdown(sample_verdict(), sample_evidence()).splitlines()
     assert "| oracle | verdict | `slow-postgres` | no fault | `provider-gone` | `nats-reset` | why |" in lines
-    (row,) = [line for line in lines if line.startswith("| error\\-class |")]
+    (row,) = [line for line in lines if line.startswith("| error-class |")]
     assert "| VIOLATED | ⚪ | ⚪ | ❌ ✅ | ⚪ |" in row
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chaos.model.event import PhaseName
 from chaos.model.evidence import Evidence
 from chaos.reports import timeline
-from chaos.reports.text import block, code, one_line, shorten
+from chaos.reports.text import block, code, markdown, one_line, shorten
 from chaos.reports.timeline import ASCII
 from tests.reports.build_verdict import sample_evidence
 
@@ -49,6 +49,22 @@ def test_one_line_is_printable_and_stable(text: str) -> None:
     assert once == "".join(char for char in once if char == " " or char.isprintable())
     assert one_line(once) == once
     assert len(shorten(text, 20)) <= 20
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("slow-postgres: rag>postgres, 504 deadline_exceeded (late).", "slow-postgres: rag>postgres, 504 deadline_exceeded (late)."),
+        ("_it_ __x", "\\_it\\_ \\_\\_x"),
+        ("- item", "\\- item"),
+        ("12. item", "12\\. item"),
+        ("http://evil :boom: www.evil", "http\\://evil \\:boom: www\\.evil"),
+        ("<b>[l](x)|*", "&lt;b>\\[l\\](x)\\|\\*"),
+    ],
+)  # fmt: skip
+def test_markdown_escapes_what_would_be_markup_only(text: str, shown: str) -> None:
+    """The file is readable where nothing renders it."""
+    assert markdown(text) == shown
 
 
 @given(st.text("`a ", max_size=12))
