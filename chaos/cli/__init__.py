@@ -23,7 +23,7 @@ _COMMANDS = {
     "defects": "list the defects the reference backend can be given",
     "doctor": "check what this machine has and lacks",
     "recover": "prove that nothing of earlier runs is left, remove what is",
-    "proxy": "run the fault proxy alone (flags of toxiproxy-server)",
+    "proxy": "run the fault proxy alone (flags of toxiproxy-server); `proxy top` looks at one",
 }
 
 _EPILOG = """examples:
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = next((word for word in words if not word.startswith("-")), None)
     try:
         if words and words[0] == "proxy":
-            from chaos.proxy.main import main as proxy
+            from chaos.cli.proxy import main as proxy
 
             return proxy(words[1:])
         parser = _parser()

@@ -12,6 +12,7 @@ __all__ = ["USAGE", "Flags", "parse_flags"]
 
 USAGE = """\
 Usage: chaos-drill proxy [flags]
+       chaos-drill proxy top [--url URL]     look at one that runs
   -host string          address of the control API (default "localhost")
   -port int             port of the control API, 0 for any (default 8474)
   -config string        JSON file of proxies to start with, as for /populate; read again on SIGHUP
