@@ -11,10 +11,12 @@ from chaos.wire.messages import NO_CONTEXT
 __all__ = ["read_headers"]
 
 _VERSION = re.compile(rb"NATS/1\.0(?:[ \t]+(\d{3}))?(?:[ \t]([^\r\n]*))?")
-_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
+_NO_TRACE, _NO_PARENT = "0" * 32, "0" * 16
 _OP_ID = re.compile(rb"(?:^|,)[ \t]*op\.id[ \t]*=[ \t]*([^,;\t ]*)")
 _NUMBER = re.compile(rb"\d{1,15}(?:\.\d{1,15})?")
 _TEXT_CHARS = 200
+_ODD = "13579bdf"
 _SPELLINGS = {
     spelling: name.lower()
     for name in (b"traceparent", b"baggage", b"X-Budget-Ms", b"Nats-Msg-Id")
@@ -33,17 +35,17 @@ def read_headers(block: bytes) -> tuple[str, tuple[Any, ...], str]:
     budget_ms: float | None = None
     found = False
     for line in lines:
-        colon = line.find(b":")
-        name = _SPELLINGS.get(line[:colon])
+        spelling, _, value = line.partition(b":")
+        name = _SPELLINGS.get(spelling)
         if name is None:
             continue
         found = True
-        value = line[colon + 1 :].strip()
+        value = value.strip()
         if name == b"traceparent":
-            match = _TRACEPARENT.fullmatch(value)
-            if match is not None:
-                trace_id, parent_id = match[1].decode(), match[2].decode()
-                sampled = bool(int(match[3], 16) & 1)
+            text = value.decode("latin-1")
+            if _TRACEPARENT.fullmatch(text) and text[3:35] != _NO_TRACE and text[36:52] != _NO_PARENT:
+                trace_id, parent_id = text[3:35], text[36:52]
+                sampled = text[54] in _ODD
         elif name == b"baggage":
             match = _OP_ID.search(value)
             if match is not None:
