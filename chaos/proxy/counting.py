@@ -16,7 +16,8 @@ from chaos.model.base import Data
 __all__ = ["COUNT_WORDS", "Count", "Recent", "Scope", "Tally", "Unit", "matcher"]
 
 COUNT_WORDS = ("first", "every", "nth")
-_REMEMBERED = 65_536
+#: Enough for the messages that are on their way at one time, and for the operations that still try.
+_REMEMBERED = 16_384
 _OP = "op:"
 _K = TypeVar("_K")
 _V = TypeVar("_V")
