@@ -13,7 +13,7 @@ from chaos.model.event import PhaseName
 from chaos.model.evidence import Evidence, FaultInterval
 from chaos.model.operation import Operation
 from chaos.reports.summary import origin_ns
-from chaos.reports.text import shorten
+from chaos.reports.text import one_line, shorten
 
 __all__ = ["ASCII", "UNICODE", "Glyphs", "timeline"]
 
@@ -42,8 +42,9 @@ ASCII = Glyphs(bar="#", planned="?", empty=".", edge="|", rule="-", levels=" .:-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Axis:
-    """Time over columns: `columns` of them from `start_ns` to `end_ns`; `zero_ns` is the run's own zero."""
+    """Time over columns: `columns` of them from `start_ns` to `end_ns`, right of `label`; `zero_ns` is the run's own zero."""
 
+    label: int
     start_ns: int
     end_ns: int
     zero_ns: int
@@ -62,13 +63,13 @@ class _Axis:
 
 def timeline(evidence: Evidence, *, width: int = 80, glyphs: Glyphs = UNICODE) -> tuple[str, ...]:
     """The picture's lines, none wider than `width`; none at all for a run that never came to its baseline."""
-    axis = _axis(evidence, max(width - _LABEL - _TAIL - 2, 20))
+    axis = _axis(evidence, width)
     if axis is None:
         return ()
     load = [one for one in evidence.operations if not one.probe]
     lines = [
-        _line("", _ticks(axis)),
-        _line("phase", _phases(evidence, axis, glyphs)),
+        _line(axis, "", _ticks(axis)),
+        _line(axis, "phase", _phases(evidence, axis, glyphs)),
         *_faults(evidence.faults, axis, glyphs),
         _rate("ok", load, axis, glyphs, lambda one: one.ok and not one.unmet),
         _rate("not ok", load, axis, glyphs, lambda one: not one.ok or bool(one.unmet)),
@@ -76,7 +77,9 @@ def timeline(evidence: Evidence, *, width: int = 80, glyphs: Glyphs = UNICODE) -
     return tuple(line.rstrip() for line in lines if line)
 
 
-def _axis(evidence: Evidence, columns: int) -> _Axis | None:
+def _axis(evidence: Evidence, width: int) -> _Axis | None:
+    longest = max((cell_len(one_line(one.fault)) for one in evidence.faults), default=0)
+    label = max(_LABEL, min(longest, width // 4))
     shown = [one for one in evidence.phases if one.phase not in _BEFORE and one.phase not in _AFTER]
     if not shown:
         return None
@@ -84,15 +87,16 @@ def _axis(evidence: Evidence, columns: int) -> _Axis | None:
     start_ns, end_ns = shown[0].start_ns, max(ends)
     if end_ns <= start_ns:
         return None
-    return _Axis(start_ns=start_ns, end_ns=end_ns, zero_ns=origin_ns(evidence), columns=columns)
+    columns = max(width - label - _TAIL - 2, 20)
+    return _Axis(label=label, start_ns=start_ns, end_ns=end_ns, zero_ns=origin_ns(evidence), columns=columns)
 
 
 _BEFORE = (PhaseName.PREFLIGHT, PhaseName.BRING_UP)
 _AFTER = (PhaseName.STOP, PhaseName.JUDGE)
 
 
-def _line(label: str, picture: str, tail: str = "") -> str:
-    return f"{set_cell_size(shorten(label, _LABEL), _LABEL)} {picture} {tail}"
+def _line(axis: _Axis, label: str, picture: str, tail: str = "") -> str:
+    return f"{set_cell_size(shorten(label, axis.label), axis.label)} {picture} {tail}"
 
 
 def _ticks(axis: _Axis) -> str:
@@ -122,9 +126,9 @@ def _phases(evidence: Evidence, axis: _Axis, glyphs: Glyphs) -> str:
 
 
 def _faults(faults: Sequence[FaultInterval], axis: _Axis, glyphs: Glyphs) -> list[str]:
-    lines = [_line(one.fault, _bar(one, axis, glyphs)) for one in faults[:_MOST_FAULTS]]
+    lines = [_line(axis, one.fault, _bar(one, axis, glyphs)) for one in faults[:_MOST_FAULTS]]
     if len(faults) > _MOST_FAULTS:
-        lines.append(_line("", f"and {len(faults) - _MOST_FAULTS} more"))
+        lines.append(_line(axis, "", f"and {len(faults) - _MOST_FAULTS} more"))
     return lines
 
 
@@ -166,7 +170,7 @@ def _rate(
         rates.append(found / (last_ns - first_ns) * 1e9)
     most, top = max(rates), len(glyphs.levels) - 1
     picture = "".join(glyphs.levels[math.ceil(rate / most * top) if rate else 0] for rate in rates)
-    return _line(f"{label}/s", picture, f"max {_per_s(most)}" if most else "none")
+    return _line(axis, f"{label}/s", picture, f"max {_per_s(most)}" if most else "none")
 
 
 def _per_s(rate: float) -> str:

@@ -107,6 +107,15 @@ def test_bars_stand_where_faults_were() -> None:
     assert _bar(changed, "provider-gone").endswith("#")
 
 
+def test_a_long_name_is_shown_whole_where_there_is_room() -> None:
+    """A quarter of the width at most."""
+    name = "provider-refusing"
+    long = tuple(msgspec.structs.replace(one, fault=name) for one in sample_evidence().faults)
+    evidence = msgspec.structs.replace(sample_evidence(), faults=long)
+    assert any(line.startswith(f"{name} ") for line in timeline(evidence, width=80))
+    assert any(line.startswith("provider-refusi… ") for line in timeline(evidence, width=60))
+
+
 def test_wide_names_keep_the_picture_in_line() -> None:
     """Every line is as wide as the others, whatever script a fault's name is in."""
     from rich.cells import cell_len
