@@ -16,7 +16,16 @@ from chaos.model.evidence import Evidence
 from chaos.model.exit_code import ExitCode
 from chaos.model.verdict import Cell, CellVerdict, Finding, RunVerdict, Verdict
 from chaos.reports.screen import Screen, screen_of
-from chaos.reports.summary import count_answers, exit_meaning, oracle_rows, seconds
+from chaos.reports.summary import (
+    Cause,
+    causes,
+    count_answers,
+    count_findings,
+    exit_meaning,
+    headline,
+    oracle_rows,
+    seconds,
+)
 from chaos.reports.text import count_of, one_line, shorten
 from chaos.reports.timeline import timeline
 
@@ -28,9 +37,10 @@ VERDICT_STYLES = {
     Verdict.UNKNOWN: "bold yellow",
     Verdict.NOT_JUDGED: "dim",
 }
-_MOST_FINDINGS = 20
+_MOST_CAUSES = 20
 _MOST_LINES = 8
-_MOST_FACTS = 3
+_LAST_FACTS = 4  # how the answer came about stands at the end of the evidence
+_MOST_OTHERS = 6
 _GAP = 2
 _ENDED = {"interrupted": "was interrupted", "cut off": "was cut off"}
 _SELF_EXPLAINING = (ExitCode.HOLDS, ExitCode.VIOLATED, ExitCode.UNKNOWN)
@@ -57,8 +67,17 @@ def console_text(verdict: RunVerdict, evidence: Evidence, *, screen: Screen, fol
         *_section("notes", [_plain(note) for note in _notes(verdict, evidence)]),
     ]
     if folder is not None:
-        parts += [Text(), _plain(f"everything about this run is in {folder}")]
+        parts += [Text(), *_last(verdict, evidence, folder)]
     return screen.text(*parts)
+
+
+def _last(verdict: RunVerdict, evidence: Evidence, folder: Path) -> Iterator[Text]:
+    """The verdict once more, where the eye is when a long report has scrolled by, and where everything is."""
+    told = Text(verdict.verdict.value, style=VERDICT_STYLES[verdict.verdict])
+    if why := headline(verdict, evidence):
+        told.append(f": {why}", style="not bold default")
+    yield told
+    yield _plain(f"everything about this run is in {folder}")
 
 
 def _head(verdict: RunVerdict, evidence: Evidence) -> Iterator[Text]:
@@ -105,21 +124,23 @@ def _oracles(verdict: RunVerdict, screen: Screen) -> Table:
 def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
     if not findings:
         return
-    yield from (Text(), Text(count_of(len(findings), "finding"), style="bold"))
-    for number, one in enumerate(findings[:_MOST_FINDINGS], start=1):
+    yield from (Text(), Text(count_findings(findings), style="bold"))
+    found = causes(findings)
+    for number, one in enumerate(found[:_MOST_CAUSES], start=1):
         if number > 1:
             yield Text()
         grid = Table.grid(padding=(0, 1, 0, 0))
         grid.add_column(justify="right", min_width=2, no_wrap=True)
         grid.add_column(overflow="fold")
-        grid.add_row(Text(str(number), style="bold red"), _plain(one.cause, style="bold"))
+        grid.add_row(Text(str(number), style="bold red"), _plain(one.text, style="bold"))
         grid.add_row("", _facts(one))
         yield grid
-    if len(findings) > _MOST_FINDINGS:
-        yield _plain(f"   and {len(findings) - _MOST_FINDINGS} more in verdict.json")
+    if len(found) > _MOST_CAUSES:
+        yield _plain(f"   and {count_of(len(found) - _MOST_CAUSES, 'more cause')} in summary.md")
 
 
-def _facts(one: Finding) -> Table:
+def _facts(cause: Cause) -> Table:
+    one = cause.first
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -136,9 +157,21 @@ def _facts(one: Finding) -> Table:
     for name, value in facts.items():
         if value:
             grid.add_row(name, _plain(value))
-    for at, fact in enumerate(one.evidence[:_MOST_FACTS]):
+    for at, fact in enumerate(one.evidence[-_LAST_FACTS:]):
         grid.add_row("" if at else "evidence", _plain(fact))
+    others = cause.findings[1:]
+    for at, other in enumerate(others[:_MOST_OTHERS]):
+        grid.add_row("" if at else "also", _plain(_other(other, one)))
+    if len(others) > _MOST_OTHERS:
+        grid.add_row("", _plain(f"and {len(others) - _MOST_OTHERS} more in summary.md"))
     return grid
+
+
+def _other(one: Finding, first: Finding) -> str:
+    """What tells a finding from the one shown whole."""
+    fault = f", {one.fault} on {one.link}" if (one.fault, one.link) != (first.fault, first.link) else ""
+    whose = ".".join(part for part in (one.workload, one.signature) if part)
+    return f"{one.oracle}, {count_of(one.count, 'operation')}{f' of {whose}' if whose else ''}{fault}"
 
 
 def _unknown(cells: Sequence[CellVerdict]) -> list[CellVerdict]:

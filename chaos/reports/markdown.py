@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chaos.model.evidence import Evidence
-from chaos.model.verdict import CellVerdict, Finding, RunVerdict, Verdict
+from chaos.model.verdict import Cell, CellVerdict, Finding, RunVerdict, Verdict
 from chaos.reports.json_report import started_utc
-from chaos.reports.summary import count_answers, exit_meaning, oracle_rows
+from chaos.reports.summary import causes, count_answers, count_findings, exit_meaning, headline, oracle_rows
 from chaos.reports.text import code, count_of, markdown, table_cell
 from chaos.reports.timeline import timeline
 
@@ -36,28 +36,41 @@ def _about(verdict: RunVerdict, evidence: Evidence) -> str:
     answers = count_answers(evidence.operations)
     parts = [
         f"exit {verdict.exit_code} ({exit_meaning(verdict.exit_code)})",
-        count_of(len(verdict.findings), "finding"),
+        count_findings(verdict.findings),
         f"{count_of(answers.total, 'operation')}: {answers.ok} ok, {answers.errors} errors, {answers.unanswered} unanswered",
     ]
-    about = " · ".join(parts)
-    return f"{about}\n\n**{markdown(evidence.end_error)}**" if evidence.end_error else about
+    doubt = headline(verdict, evidence) if verdict.verdict is Verdict.UNKNOWN else ""
+    told = [f"**{markdown(text)}**" for text in (evidence.end_error or "", doubt) if text]
+    return "\n\n".join([" · ".join(parts), *told])
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:
     if findings:
         yield "## Findings"
-    for number, one in enumerate(findings, start=1):
-        yield f"### {number}. {markdown(one.cause)}"
-        yield "\n".join(f"- {line}" for line in _facts(one))
+    for number, one in enumerate(causes(findings), start=1):
+        yield f"### {number}. {markdown(one.text)}"
+        others = [_other(other, one.first) for other in one.findings[1:]]
+        yield "\n".join(f"- {line}" for line in (*_facts(one.first), *others))
+
+
+def _other(one: Finding, first: Finding) -> str:
+    """A further finding with the same cause: what tells it from the first, and its id."""
+    named = {"fault": one.fault, "link": one.link} if (one.fault, one.link) != (first.fault, first.link) else {}
+    place = _named(named | {"operation": one.operation, "trace": one.trace_id})
+    whose = f" of {code('.'.join(part for part in (one.workload, one.signature) if part))}"
+    return f"also **{markdown(one.oracle)}**, {count_of(one.count, 'operation')}{whose}, id {code(one.id)}{_unconfirmed(one)}{place and f': {place}'}"
+
+
+def _named(names: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{name} {code(value)}" for name, value in names.items() if value)
 
 
 def _facts(one: Finding) -> Iterator[str]:
     yield f"**{markdown(one.oracle)}**, {count_of(one.count, 'operation')}, id {code(one.id)}{_unconfirmed(one)}"
     yield f"expected: {markdown(one.expected)}"
     yield f"seen: {markdown(one.seen)}"
-    named = {"fault": one.fault, "link": one.link, "operation": one.operation, "trace": one.trace_id}
-    if place := [f"{name} {code(value)}" for name, value in named.items() if value]:
-        yield ", ".join(place)
+    if place := _named({"fault": one.fault, "link": one.link, "operation": one.operation, "trace": one.trace_id}):
+        yield place
     if one.where:
         yield f"look at: {markdown(one.where)}"
     for fact in one.evidence:
@@ -110,17 +123,27 @@ def _unknown(cells: Sequence[CellVerdict]) -> Iterator[str]:
     unknown = [cell for cell in cells if cell.verdict is Verdict.UNKNOWN]
     if unknown:
         yield "## Unknown"
-        yield "\n".join(f"- {code(cell.cell.id)}: {markdown(cell.reason)}" for cell in unknown)
+        yield "\n".join(_grouped((cell.cell, markdown(cell.reason)) for cell in unknown))
 
 
 def _not_judged(verdict: RunVerdict) -> Iterator[str]:
     if verdict.not_judged:
         yield "## Not judged"
         yield "\n".join(
-            f"- {code(one.cell.id)}: {markdown(one.reason)}"
-            + (f"; enable it with {code(one.enable)}" if one.enable else "")
-            for one in verdict.not_judged
+            _grouped(
+                (one.cell, markdown(one.reason) + (f"; enable it with {code(one.enable)}" if one.enable else ""))
+                for one in verdict.not_judged
+            )
         )
+
+
+def _grouped(cells: Iterable[tuple[Cell, str]]) -> Iterator[str]:
+    """One line per reason, with the ids of the cells that it left so."""
+    reasons: dict[str, dict[str, None]] = {}
+    for cell, reason in cells:
+        reasons.setdefault(reason, {})[cell.id] = None
+    for reason, ids in reasons.items():
+        yield f"- {', '.join(map(code, ids))}: {reason}"
 
 
 def _notes(verdict: RunVerdict, evidence: Evidence) -> Iterator[str]:

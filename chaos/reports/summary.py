@@ -10,9 +10,22 @@ from chaos.model.evidence import Evidence
 from chaos.model.exit_code import ExitCode
 from chaos.model.operation import AnswerKind, Operation
 from chaos.model.verdict import CellVerdict, Finding, RunVerdict, Verdict
-from chaos.reports.text import count_of
+from chaos.reports.text import count_of, one_line
 
-__all__ = ["Answers", "OracleRow", "count_answers", "exit_meaning", "oracle_rows", "origin_ns", "seconds", "worst"]
+__all__ = [
+    "Answers",
+    "Cause",
+    "OracleRow",
+    "causes",
+    "count_answers",
+    "count_findings",
+    "exit_meaning",
+    "headline",
+    "oracle_rows",
+    "origin_ns",
+    "seconds",
+    "worst",
+]
 
 _ORDER = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.HOLDS, Verdict.NOT_JUDGED)
 _MEANINGS = {
@@ -42,6 +55,18 @@ class OracleRow(Data, frozen=True, kw_only=True):
         judged = sum(count for verdict, count in self.counts.items() if verdict is not Verdict.NOT_JUDGED)
         made = self.counts.get(self.verdict, 0)
         return str(made) if made == judged or not judged else f"{made} of {judged}"
+
+
+class Cause(Data, frozen=True, kw_only=True):
+    """What several findings have in common: the same line of cause. The first one is shown whole, the others beside it."""
+
+    text: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """The finding to show whole."""
+        return self.findings[0]
 
 
 class Answers(Data, frozen=True, kw_only=True):
@@ -104,6 +129,35 @@ def _held(cells: list[CellVerdict]) -> str:
 
 def _most(findings: Sequence[Finding]) -> Finding:
     return max(findings, key=lambda one: one.count)
+
+
+def causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
+    """The findings by their cause, both in the order in which they come."""
+    found: dict[str, list[Finding]] = {}
+    for one in findings:
+        found.setdefault(one_line(one.cause), []).append(one)
+    return tuple(Cause(text=text, findings=tuple(of)) for text, of in found.items())
+
+
+def count_findings(findings: Sequence[Finding]) -> str:
+    """`1 finding`, or `12 findings with 2 causes` where some share one."""
+    distinct = len(causes(findings))
+    told = count_of(len(findings), "finding")
+    return told if distinct == len(findings) else f"{told} with {count_of(distinct, 'cause')}"
+
+
+def headline(verdict: RunVerdict, evidence: Evidence) -> str:
+    """Why a run is not green, in one line: its first cause, its unsteady baseline, its most frequent doubt. Empty if it holds."""
+    if verdict.verdict is Verdict.VIOLATED and verdict.findings:
+        found = causes(verdict.findings)
+        more = f" (and {count_of(len(found) - 1, 'other cause')})" if len(found) > 1 else ""
+        return found[0].text + more
+    if verdict.verdict is not Verdict.UNKNOWN:
+        return ""
+    if evidence.baseline is not None and not evidence.baseline.steady:
+        return f"the baseline was not steady, so no fault was begun: {one_line(evidence.baseline.reason)}"
+    doubts = Counter(one_line(one.reason) for one in verdict.cells if one.verdict is Verdict.UNKNOWN)
+    return doubts.most_common(1)[0][0] if doubts else ""
 
 
 def count_answers(operations: Sequence[Operation]) -> Answers:

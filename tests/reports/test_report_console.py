@@ -82,12 +82,36 @@ def test_a_screen_without_unicode_gets_ascii() -> None:
     assert "####" in text
 
 
-def test_many_findings_end_in_a_pointer() -> None:
+def test_many_causes_end_in_a_pointer() -> None:
     """Twenty are shown, the rest counted."""
-    findings = tuple(msgspec.structs.replace(sample_finding(), link=f"a{n}>b") for n in range(25))
+    findings = tuple(msgspec.structs.replace(sample_finding(f"cause {n}"), link=f"a{n}>b") for n in range(25))
     text = console_text(sample_verdict(*findings), sample_evidence(), screen=Screen())
-    assert "25 findings" in text
-    assert "and 5 more in verdict.json" in text
+    assert "25 findings\n" in text
+    assert "and 5 more causes in summary.md" in text
+
+
+def test_findings_with_the_same_cause_are_told_once() -> None:
+    """The first whole, the others by what tells them apart."""
+    first = sample_finding()
+    second = msgspec.structs.replace(first, oracle="cause-kept", signature="stream", count=3, link="a>b")
+    text = console_text(sample_verdict(first, second), sample_evidence(), screen=Screen(width=110))
+    assert "2 findings with 1 cause\n" in text
+    assert "also       cause-kept, 3 operations of gateway.stream, provider-gone on a>b\n" in text
+
+
+def test_the_end_says_the_verdict_again() -> None:
+    """Where the eye is after a long report: the verdict, its first cause, how many others, and the folder."""
+    text = _plain(folder=Path("reports/run-1"))
+    verdict = "VIOLATED: api answered 500 internal without naming the dependency while provider refused connections"
+    assert " ".join(text.splitlines()[-3:-1]) == verdict
+
+
+def test_evidence_ends_with_the_answer() -> None:
+    """Of long evidence the end is shown: what came back, and from where."""
+    long = msgspec.structs.replace(sample_finding(), evidence=tuple(f"+{n}ms step" for n in range(12)))
+    text = console_text(sample_verdict(long), sample_evidence(), screen=Screen())
+    assert "+11ms step" in text
+    assert "+7ms step" not in text
 
 
 @given(texts)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
+from chaos.model.event import BaselineJudged
+from chaos.model.verdict import Verdict
 from chaos.reports import render_markdown
+from chaos.reports.summary import causes
 from chaos.reports.text import one_line
 from tests.reports.build_hostile import hostile_evidence, hostile_verdict
-from tests.reports.build_verdict import sample_evidence, sample_verdict
+from tests.reports.build_verdict import sample_evidence, sample_finding, sample_verdict
 from tests.reports.hostile import texts
 
 _PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -30,6 +34,39 @@ def test_the_table_has_a_column_for_each_fault() -> None:
     assert "| oracle | verdict | `slow-postgres` | no fault | `provider-gone` | `nats-reset` | why |" in lines
     (row,) = [line for line in lines if line.startswith("| error-class |")]
     assert "| VIOLATED | ⚪ | ⚪ | ❌ ✅ | ⚪ |" in row
+
+
+def test_findings_with_the_same_cause_share_a_heading() -> None:
+    """The first is shown whole; the others keep their ids, and what tells them apart."""
+    first = sample_finding()
+    second = msgspec.structs.replace(first, oracle="cause-kept", signature="stream", operation="gateway-70", count=3)
+    third = msgspec.structs.replace(sample_finding("another one"), link="a>b")
+    text = render_markdown(sample_verdict(first, second, third), sample_evidence())
+    assert [line[:20] for line in text.splitlines() if line.startswith("### ")] == [
+        "### 1. api answered ",
+        "### 2. another one",
+    ]
+    assert "3 findings with 2 causes" in text
+    (also,) = [line for line in text.splitlines() if line.startswith("- also ")]
+    assert also.startswith(
+        f"- also **cause-kept**, 3 operations of `gateway.stream`, id `{second.id}`: operation `gateway-70`"
+    )
+
+
+def test_what_was_not_judged_for_the_same_reason_shares_a_line() -> None:
+    """With the ids of the cells, as in the other reports."""
+    lines = render_markdown(sample_verdict(), sample_evidence()).splitlines()
+    (line,) = [one for one in lines if "enable it with" in one]
+    assert "`bounded/nats-reset/gateway`, `error-class/nats-reset/gateway`, `isolation/nats-reset/gateway`:" in line
+
+
+def test_an_unknown_run_says_why_at_the_top() -> None:
+    """The unsteady baseline, and not one of the many doubts that follow from it."""
+    unknown = msgspec.structs.replace(sample_verdict(), verdict=Verdict.UNKNOWN, exit_code=3)
+    baseline = BaselineJudged(t_ns=1, steady=False, reason="10 of 119 answers were not ok", operations=119)
+    shaky = msgspec.structs.replace(sample_evidence(), baseline=baseline)
+    top = render_markdown(unknown, shaky).split("##")[0]
+    assert "**the baseline was not steady, so no fault was begun: 10 of 119 answers were not ok**" in top
 
 
 @given(texts)
@@ -56,4 +93,4 @@ def test_hostile_text_is_shown_as_it_is(text: str) -> None:
 
 
 def _causes(verdict: object) -> int:
-    return len(verdict.findings)  # type: ignore[attr-defined]
+    return len(causes(verdict.findings))  # type: ignore[attr-defined]
