@@ -8,7 +8,7 @@ from chaos.model.evidence import Evidence
 from chaos.model.exit_code import ExitCode
 from chaos.model.verdict import CellVerdict, Finding, NotJudged, RunVerdict, Verdict
 from chaos.reports.json_report import started_utc
-from chaos.reports.summary import exit_meaning
+from chaos.reports.summary import causes, exit_meaning
 from chaos.reports.text import block, count_of, one_line
 
 __all__ = ["render_junit"]
@@ -59,7 +59,7 @@ def _case(suite: ET.Element, verdict: RunVerdict, name: str) -> ET.Element:
 
 def _judged(case: ET.Element, cell: CellVerdict) -> None:
     if cell.verdict is Verdict.VIOLATED:
-        message = "; ".join(one_line(one.cause) for one in cell.findings) or one_line(cell.reason)
+        message = "; ".join(one.text for one in causes(cell.findings)) or one_line(cell.reason)
         _problem(case, "failure", message, "VIOLATED", "\n\n".join(_told(one) for one in cell.findings))
     elif cell.verdict is Verdict.UNKNOWN:
         _problem(case, "error", one_line(cell.reason), "UNKNOWN", block(cell.error or ""))
@@ -78,6 +78,7 @@ def _run(suite: ET.Element, verdict: RunVerdict, evidence: Evidence) -> None:
     if verdict.exit_code == ExitCode.HOLDS or (verdict.exit_code in explained and problems):
         return
     told = f"exit {verdict.exit_code}: {exit_meaning(verdict.exit_code)}"
+    told += f": {one_line(evidence.end_error)}" if evidence.end_error else ""
     why = "; ".join(one_line(text) for text in (evidence.end_error or "", *verdict.notes) if text)
     _problem(_case(suite, verdict, RUN_CASE), "error", told, verdict.verdict.value, why)
 

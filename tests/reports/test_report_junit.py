@@ -50,6 +50,14 @@ def test_a_run_that_does_not_exit_0_is_not_all_green(code: int, verdict: str) ->
     assert suite.get("errors") == "1"
 
 
+def test_a_run_that_never_came_up_says_why() -> None:
+    """The message, which is what a list of failures shows, holds the reason."""
+    failed = msgspec.structs.replace(sample_verdict(), cells=(), exit_code=5, verdict=Verdict.UNKNOWN)
+    broken = msgspec.structs.replace(sample_evidence(), end_how="failed", end_error="postgres did not start")
+    (error,) = _suite(render_junit(failed, broken)).iter("error")
+    assert error.get("message") == "exit 5: the environment was not ready: postgres did not start"
+
+
 def test_a_run_that_holds_is_green() -> None:
     """No case is added to a run whose cells tell everything."""
     cells = tuple(one for one in sample_verdict().cells if one.verdict is Verdict.HOLDS)
