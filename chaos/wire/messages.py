@@ -23,6 +23,7 @@ MAX_MESSAGE_BYTES = 1 << 30
 
 NO_CONTEXT: tuple[Any, ...] = ("", "", None, "", None)
 _LEAVING_LIMIT = 8_192
+_MARKS_LIMIT = 16_384
 
 
 class Lane:
@@ -112,11 +113,17 @@ class MessageFramer:
 
     def _next_number(self, lane: Lane) -> int:
         self._number = number = self._number + 1
+        if lane.watched or lane.unclaimed:
+            self._claim(lane, number)
+        return number
+
+    def _claim(self, lane: Lane, number: int) -> None:
+        """The bytes being framed are of this exchange."""
         if lane.watched:
             lane.touched.append(number)
         if lane.unclaimed:
-            self._marks[number], lane.unclaimed = lane.unclaimed, ()
-        return number
+            self._mark(number, lane.unclaimed)
+            lane.unclaimed = ()
 
     def _close(self, lane: Lane, end: int, t_ns: int, closing: Closing) -> None:
         """An exchange ends with the byte before offset `end` of the lane."""
@@ -129,8 +136,11 @@ class MessageFramer:
             self._write(t_ns, lane.direction, lane.leaving.popleft()[1])
 
     def _mark(self, number: int, faults: Faults) -> None:
-        if faults:
-            self._marks[number] = _joined(self._marks.get(number, ()), faults)
+        if not faults:
+            return
+        self._marks[number] = _joined(self._marks.get(number, ()), faults)
+        if len(self._marks) > _MARKS_LIMIT:  # marks that came when the exchange was over and told
+            del self._marks[next(iter(self._marks))]
 
     def _write(self, t_ns: int, direction: str, closing: Closing, instead: str = "") -> None:
         number, signature, nbytes, status, context, digest, deliveries, only_if_acted = closing

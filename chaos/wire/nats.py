@@ -140,7 +140,8 @@ class NatsFramer(NatsMessages):
         self._note(lane, "UN" + signature, body - start, t_ns)
         return body
 
-    def _quiet(self, _lane: Lane, _args: list[bytes], _data: bytes, _start: int, body: int, _t_ns: int) -> int:
+    def _quiet(self, lane: Lane, _args: list[bytes], _data: bytes, _start: int, body: int, _t_ns: int) -> int:
+        lane.unclaimed = ()
         return body
 
     def _err(self, lane: Lane, _args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:

@@ -130,8 +130,8 @@ class NatsMessages(MessageFramer):
     def _begin(self, lane: Lane, message: Message, data: bytes, payload: int, stop: int, t_ns: int) -> None:
         if message.number < 0:
             message.number = self._next_number(lane)
-        elif lane.watched:
-            lane.touched.append(message.number)
+        else:
+            self._claim(lane, message.number)
         if stop <= len(data):
             message.see(data, payload, stop - 2)
             self._finish(lane, message, lane.base + stop, t_ns)
