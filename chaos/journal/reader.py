@@ -106,7 +106,7 @@ class JournalReader:
             )
         try:
             return msgspec.json.decode(line, type=RunStarted)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise JournalError(f"{self._path}: its first event cannot be read: {error}") from error
 
 

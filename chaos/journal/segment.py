@@ -81,7 +81,7 @@ class SegmentReader:
                 for payload in self._payloads(file):
                     try:
                         batch = decoder.decode(payload)
-                    except msgspec.DecodeError:
+                    except (msgspec.DecodeError, UnicodeDecodeError):
                         self.damaged += 1
                         continue
                     self.records += len(batch)

@@ -194,3 +194,19 @@ def test_fields_of_a_newer_version_are_ignored(recorded: Path, tmp_path: Path) -
     evidence = read_evidence(folder)
     assert "later" in evidence.notes
     assert len(evidence.wire) == len(sample_wire()) + 1
+
+
+def test_text_that_is_no_utf8_is_damage_like_any_other(recorded: Path, tmp_path: Path) -> None:
+    """A flipped byte in a string costs its batch, and in the first record the whole: neither is a crash."""
+    folder = tmp_path / "run"
+    shutil.copytree(recorded, folder)
+    broken = msgspec.msgpack.encode([msgspec.to_builtins(sample_operations()[0])]).replace(b"rag", b"r\xcfg")
+    with (folder / "operations.msgpack").open("ab") as file:
+        file.write(len(broken).to_bytes(4) + broken)
+    evidence = read_evidence(folder)
+    assert len(evidence.operations) == len(sample_operations())
+    assert any("1 batches of operations.msgpack are damaged" in note for note in evidence.notes)
+    first, rest = (folder / "journal.jsonl").read_bytes().split(b"\n", 1)
+    (folder / "journal.jsonl").write_bytes(first.replace(b"quickstart", b"quick\xf7tart", 1) + b"\n" + rest)
+    with pytest.raises(JournalError, match="journal"):
+        read_evidence(folder)
