@@ -15,8 +15,11 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+import anyio
 
 from chaos.errors import NotReadyError
 from chaos.system.child import Child, ChildExit, ChildSpec
@@ -130,8 +133,8 @@ class LocalSystem:
         what did not come up.
         """
         self.reserve()
-        await _together(self._start_postgres(), self._start_nats())
-        await _together(*(self._start_service(service, link_listeners) for service in self._services.values()))
+        await _together(self._start_postgres, self._start_nats)
+        await _together(*(partial(self._start_service, one, link_listeners) for one in self._services.values()))
 
     async def restart(self, name: str) -> Child:
         """Start a server or service again that has ended: same command, same port; wait until it is ready."""
@@ -148,11 +151,16 @@ class LocalSystem:
         return child
 
     async def stop_services(self, grace_ms: float = SERVICE_GRACE_MS) -> tuple[ChildExit, ...]:
-        """Stop all services that still run, together and gracefully; how each ended. Servers stay up."""
+        """Stop all services that still run, together and gracefully; how each ended. Servers stay up.
+
+        Raises NotReadyError, once all were tried, if one does not end or the supervisor is gone.
+        """
         running = [child for child in self._children.living if child.name in self._services]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(child.stop(grace_ms)) for child in running]
-        return tuple(task.result() for task in tasks)
+        ended = await asyncio.gather(*(child.stop(grace_ms) for child in running), return_exceptions=True)
+        for one in ended:
+            if isinstance(one, BaseException):
+                raise one
+        return tuple(one for one in ended if not isinstance(one, BaseException))
 
     async def _start_postgres(self) -> None:
         began = time.monotonic()
@@ -186,11 +194,15 @@ class LocalSystem:
         self._progress(child, (time.monotonic() - began_s) * 1000)
 
 
-async def _together(*steps: Coroutine[None, None, None]) -> None:
-    """Run steps at once; the first failure ends the others and is raised as it is, not in a group."""
+async def _together(*steps: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run steps at once; the first failure ends the others and is raised as it is, not in a group.
+
+    Not by asyncio.TaskGroup: up to Python 3.12, one whose task fails while it waits leaves its own task marked as being cancelled, and
+    the next cancel scope around it lets a CancelledError through.
+    """
     try:
-        async with asyncio.TaskGroup() as group:
+        async with anyio.create_task_group() as group:
             for step in steps:
-                group.create_task(step)
+                group.start_soon(step)
     except* NotReadyError as failures:
         raise failures.exceptions[0] from None

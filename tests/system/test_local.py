@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -24,6 +25,7 @@ from chaos.system import (
     make_scratch,
     open_children,
 )
+from chaos.system.local import _together
 from chaos.system.readiness import http_status
 from chaos.system.wiring import Credentials, Wiring
 
@@ -161,3 +163,19 @@ def test_without_root(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.stdout.strip() == "up None", done.stderr
+
+
+async def test_a_failed_start_leaves_its_task_uncancelled(tmp_path: Path) -> None:
+    """After services that do not come up, cancel scopes around the caller work as ever: no CancelledError gets out."""
+    broken = tuple(
+        ServiceSpec(name=name, argv=(sys.executable, "-c", "raise SystemExit(3)"), ready=HttpReady(path="/"))
+        for name in ("one", "two")
+    )
+    async with open_children(make_scratch("test"), tmp_path) as children:
+        with LocalSystem(children, tmp_path, services=broken) as system:
+            system.reserve()
+            with pytest.raises(NotReadyError, match="ended before it was ready"):
+                await _together(*(partial(system._start_service, one, {}) for one in broken))
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
