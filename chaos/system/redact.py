@@ -95,7 +95,10 @@ class Redactor:
         return any(form in data for form in self._bytes)
 
     def scrub_file(self, path: Path) -> bool:
-        """Rewrite a finished file without secrets, atomically; True if there were any. Nobody may be writing to it."""
+        """Rewrite a finished file without secrets, atomically; True if there were any. Nobody may be writing to it.
+
+        A file that cannot be rewritten (a full disk) is removed: better no log than one that tells a secret.
+        """
         before = path.read_bytes()
         after = self.data(before)
         if after == before:
@@ -106,6 +109,8 @@ class Redactor:
                 file.write(after)
             draft.chmod(path.stat().st_mode & 0o777)
             draft.replace(path)
+        except OSError:
+            path.unlink()
         finally:
             draft.unlink(missing_ok=True)
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import resource
 import stat
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -122,3 +123,16 @@ def test_secret_does_not_show_itself() -> None:
     assert one != two
     assert one == Secret(one.reveal())
     assert one.reveal() not in f"{one} {one!r} {[one]}"
+
+
+def test_a_file_that_cannot_be_rewritten_is_removed(tmp_path: Path) -> None:
+    """On a full disk a log that holds a secret is worse than none."""
+    log = tmp_path / "rag.log"
+    log.write_text("x" * 5000 + " hunter2hunter2")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        assert Redactor(["hunter2hunter2"]).scrub_tree(tmp_path) == (log,)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
