@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.system import procfs
+from chaos.errors import NotReadyError
+from chaos.system import procfs, trees
 from chaos.system.accounts import Account, may_enter, unprivileged_account
 from chaos.system.supervisor.loop import OWNER_FILE
 
@@ -65,9 +66,27 @@ def scratch_roots() -> tuple[Path, ...]:
 
 
 def make_scratch(run: str, root: Path | None = None) -> Scratch:
-    """Make the scratch directory of a run and its owner file. Whoever opens the run's children removes it again."""
-    path = (root or _choose_root()) / f"{PREFIX}{secrets.token_hex(4)}"
-    path.mkdir(mode=0o700)
+    """Make the scratch directory of a run and its owner file. Whoever opens the run's children removes it again.
+
+    Raises NotReadyError where there is no place for it.
+    """
+    try:
+        path = (root or _choose_root()) / f"{PREFIX}{secrets.token_hex(4)}"
+        path.mkdir(mode=0o700)
+    except OSError as error:
+        raise NotReadyError(
+            f"no scratch directory can be made ({error}); set TMPDIR to a directory with room"
+        ) from error
+    try:
+        _own(path, run)
+    except OSError as error:
+        trees.remove_tree(str(path))
+        raise NotReadyError(f"{path} takes no files ({error}); set TMPDIR to a directory with room") from error
+    return Scratch(path=path, run=run)
+
+
+def _own(path: Path, run: str) -> None:
+    """Write the owner file, and let pass who has to."""
     own = procfs.stat(os.getpid())
     owner = Owner(
         run=run,
@@ -80,7 +99,6 @@ def make_scratch(run: str, root: Path | None = None) -> Scratch:
     (path / OWNER_FILE).write_text(json.dumps(msgspec.to_builtins(owner)))
     if os.geteuid() == 0:
         path.chmod(0o711)  # the account Postgres runs as has to pass through to PGDATA, but may not look around
-    return Scratch(path=path, run=run)
 
 
 def _choose_root() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.errors import HealError
+from chaos.errors import HealError, NotReadyError
 from chaos.system.leftovers import Leftover, find_leftovers, remove_leftover
 from chaos.system.scratch import make_scratch, read_owner
 from chaos.system.sharedmem import remove_segments, segments_of
@@ -114,3 +115,19 @@ def test_shared_memory_is_known_by_its_data_directory(tmp_path: Path) -> None:
     assert remove_segments([shmid]) == []
     assert segments_of({}, str(tmp_path)) == []
     assert remove_segments([shmid]) == [shmid], "gone already, and told so"
+
+
+def test_no_room_for_a_scratch_directory_is_said_kindly(tmp_path: Path) -> None:
+    """Not a directory, or a disk that takes no files: what to do about it, and nothing half made stays."""
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(NotReadyError, match="set TMPDIR"):
+        make_scratch("r1", file)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(NotReadyError, match="set TMPDIR"):
+            make_scratch("r1", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == [file]
