@@ -21,6 +21,7 @@ from chaos.model.event import (
     PhaseStarted,
     ProbesFinished,
     ProcessExited,
+    ProcessStalled,
     RefusalProbed,
     RunEnded,
     RunStarted,
@@ -67,6 +68,7 @@ class _Collected:
         self.lags: list[LoopLagged] = []
         self.probes: list[ProbesFinished] = []
         self.exits: list[ProcessExited] = []
+        self.stalls: list[ProcessStalled] = []
         self.lost: list[EvidenceLost] = []
         self.notes: list[str] = []
         self.loads: dict[tuple[str, PhaseName], LoadCounted] = {}
@@ -112,6 +114,8 @@ class _Collected:
                 self.probes.append(event)
             case ProcessExited():
                 self.exits.append(event)
+            case ProcessStalled():
+                self.stalls.append(event)
             case EvidenceLost():
                 self.lost.append(event)
 
@@ -177,6 +181,7 @@ class _Collected:
             lags=tuple(self.lags),
             probes=tuple(self.probes),
             exits=tuple(self.exits),
+            stalls=tuple(self.stalls),
             lost=tuple(self.lost),
             notes=tuple(self.notes),
             interrupted_by=self.interrupted_by,

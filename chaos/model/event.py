@@ -14,7 +14,7 @@ from chaos.model.plan import Plan
 __all__ = [
     "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "ClockSample", "Event", "EvidenceLost", "FaultArmed", "FaultEnded", "FaultStarted", "HealChecked",
     "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished", "ProcessExited",
-    "ProcessStarted", "Progress", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
+    "ProcessStalled", "ProcessStarted", "Progress", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
 ]  # fmt: skip
 
 JOURNAL_FORMAT = 1
@@ -77,6 +77,14 @@ class ProcessExited(Event, frozen=True, kw_only=True, tag=True):
     name: str
     code: int
     expected: bool
+
+
+class ProcessStalled(Event, frozen=True, kw_only=True, tag=True):
+    """A process of the run was stopped (SIGSTOP) by somebody else, at most from `start_ns` to `end_ns`."""
+
+    name: str
+    start_ns: int
+    end_ns: int
 
 
 class LinkUp(Event, frozen=True, kw_only=True, tag=True):
@@ -209,7 +217,7 @@ class RunEnded(Event, frozen=True, kw_only=True, tag=True):
 
 
 AnyEvent = (
-    RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | LinkUp | BaselineJudged | FaultArmed | FaultStarted
+    RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | ProcessStalled | LinkUp | BaselineJudged | FaultArmed | FaultStarted
     | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | EvidenceLost | Interrupted | Note
     | Progress | SegmentClosed | RunEnded
 )  # fmt: skip

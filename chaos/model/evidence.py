@@ -12,6 +12,7 @@ from chaos.model.event import (
     PhaseName,
     ProbesFinished,
     ProcessExited,
+    ProcessStalled,
     RefusalProbed,
 )
 from chaos.model.operation import Operation
@@ -61,6 +62,7 @@ class Evidence(Data, frozen=True, kw_only=True):
     lags: tuple[LoopLagged, ...] = ()
     probes: tuple[ProbesFinished, ...] = ()
     exits: tuple[ProcessExited, ...] = ()
+    stalls: tuple[ProcessStalled, ...] = ()
     lost: tuple[EvidenceLost, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted_by: str | None = None

@@ -13,13 +13,14 @@ from chaos.model.link import Link, Protocol
 from chaos.model.operation import AnswerKind, Operation
 from chaos.model.settings import Settings
 from chaos.model.wire_record import WireRecord
-from chaos.oracles.between import shields_system
+from chaos.oracles.between import DRIVER, shields_system
 from chaos.oracles.concern import NS_PER_MS, Concern, Concerns, find_concerns, until_ns
 from chaos.oracles.proof import Proof, prove
 
 __all__ = ["Case", "unanswered"]
 
 CLOCK_STEP_MS = 50.0
+_TOLD_LATE_NS = 500_000_000  # a death is recorded when the news arrives: callers may have met it before
 
 
 class Case:
@@ -150,9 +151,13 @@ class Case:
         return max([last_ns, *ends]) if ends else 1 << 63
 
     def broken_rig(self, operation: Operation) -> str:
-        """Why an operation's failure may be ours: a part that this run provides had died by the time it ended; empty if none had."""
+        """Why an operation's failure may be ours: a part that this run provides had died by the time it ended, or a process was
+        stopped from outside meanwhile; empty if neither.
+        """
         end_ns = until_ns(operation)
-        return next((text for t_ns, text in self._deaths if t_ns <= end_ns), "")
+        stalled = (one for one in self.evidence.stalls if one.start_ns <= end_ns and operation.start_ns <= one.end_ns)
+        died = next((text for t_ns, text in self._deaths if t_ns - _TOLD_LATE_NS <= end_ns), "")
+        return died or next((f"{one.name} was stopped from outside" for one in stalled if one.name != DRIVER), "")
 
     @cached_property
     def _deaths(self) -> tuple[tuple[int, str], ...]:

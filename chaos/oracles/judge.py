@@ -65,6 +65,10 @@ def _notes(case: Case) -> tuple[str, ...]:
     notes += [
         f"{one.name} exited with {one.code}, which nobody asked for" for one in evidence.exits if not one.expected
     ]
+    notes += [
+        f"{one.name} was stopped from outside for up to {(one.end_ns - one.start_ns) / 1e9:.1f} s"
+        for one in evidence.stalls
+    ]
     if case.lags:
         notes.append(f"the driver's loop stood still {len(case.lags)} times beyond {case.settings.loop_lag_ms:g} ms")
     return tuple(dict.fromkeys(notes))

@@ -15,6 +15,7 @@ from chaos.model.event import (
     PhaseStarted,
     ProbesFinished,
     ProcessExited,
+    ProcessStalled,
     ProcessStarted,
     Progress,
     RunEnded,
@@ -110,6 +111,8 @@ class LiveState:
         match event:
             case ProcessExited() if not event.expected:
                 return f"{event.name} ended unexpectedly with {event.code}; see logs/{event.name}.log"
+            case ProcessStalled():
+                return f"{event.name} was stopped from outside for up to {(event.end_ns - event.start_ns) / 1e9:.1f} s"
             case EvidenceLost():
                 return f"lost {event.count} {event.what}"
             case Interrupted():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.model.event import BaselineJudged, EvidenceLost, ProcessExited
+from chaos.model.event import BaselineJudged, EvidenceLost, ProcessExited, ProcessStalled
 from chaos.model.operation import Answer, Operation
 from chaos.model.verdict import CellVerdict, Verdict
 from chaos.oracles import judge
@@ -204,3 +204,19 @@ def test_a_429_keeps_the_retry_after_of_its_dependency(kept: float | None, class
     evidence = run(plan(fault(), statuses={"ask": (429,)}), *steady_load(20, 26), refused)
     verdict = judged(msgspec.structs.replace(evidence, wire=evidence.wire + wire), UNDER)
     assert [one.error_class for one in verdict.findings] == classes
+
+
+def test_what_met_a_death_before_it_was_told_is_not_the_systems_fault() -> None:
+    """The record of a death is later than the death: half a second of errors before it is undecided too."""
+    died = (ProcessExited(t_ns=14 * SECOND, name="proxy", code=-9, expected=False),)
+    counts = judged(run(plan(fault()), *errors_at(13.9), exits=died), "error-class/none/rag")
+    assert (counts.undecided, counts.violated) == (1, 0)
+
+
+def test_what_overlaps_a_process_stopped_from_outside_is_not_the_systems_fault() -> None:
+    """Somebody sent SIGSTOP: errors meanwhile are undecided, later ones are the system's again."""
+    stalls = (ProcessStalled(t_ns=15 * SECOND, name="rag", start_ns=14 * SECOND, end_ns=15 * SECOND),)
+    during = judged(run(plan(fault()), *errors_at(14.2), stalls=stalls), "error-class/none/rag")
+    after = judged(run(plan(fault()), *errors_at(15.5), stalls=stalls), "error-class/none/rag")
+    assert (during.undecided, during.violated) == (1, 0)
+    assert after.violated == 1
