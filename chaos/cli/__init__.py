@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import Protocol, cast
 
 from chaos import __version__
+from chaos.cli.outlet import ignore_signals, open_outlets, output_failure
 from chaos.errors import ChaosError, HealError, NotReadyError, ScenarioError
 
 __all__ = ["main"]
@@ -46,7 +46,17 @@ class _Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (`chaos.model.exit_code`). Never a traceback for bad input."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    open_outlets()
+    code = _main(list(sys.argv[1:] if argv is None else argv))
+    if (error := output_failure()) is not None:
+        print(f"chaos-drill: the output could not be written: {error}", file=sys.stderr)
+        code = code or 5
+    if argv is None:
+        ignore_signals()
+    return code
+
+
+def _main(words: list[str]) -> int:
     name = next((word for word in words if not word.startswith("-")), None)
     try:
         if words and words[0] == "proxy":
@@ -60,10 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0 if not words else 2
         command = cast("_Command", importlib.import_module(f"chaos.cli.{name}"))
         return _run(command, parser, words, name)
-    except BrokenPipeError:
-        # Whoever read our output went away; nothing more can be said to them.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return 130
 

@@ -36,16 +36,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, conduct, show. Returns the run's exit code."""
+    from chaos.cli.outlet import exit_with
     from chaos.engine import load_plan, run_drill
+    from chaos.errors import JournalError, NotReadyError
     from chaos.reports import live_view, render_console, render_json
 
     plan = load_plan(args.scenario, defects=args.defect, seed=args.seed)
-    with live_view(plan, sys.stderr, quiet=args.quiet) as show:
-        outcome = run_drill(plan, out=args.out, listener=show)
-    if args.json:
-        print(render_json(outcome.verdict, outcome.evidence))
-    else:
-        render_console(outcome.verdict, outcome.evidence, folder=outcome.folder, file=sys.stdout)
-    if outcome.evidence.end_error:
-        print(f"chaos-drill: {outcome.evidence.end_error}", file=sys.stderr)
-    return outcome.verdict.exit_code
+    try:
+        with live_view(plan, sys.stderr, quiet=args.quiet) as show:
+            outcome = run_drill(plan, out=args.out, listener=show)
+    except JournalError as error:
+        raise NotReadyError(str(error)) from error  # no place for a record: nothing wrong with what was asked
+    with exit_with(outcome.exit_code):
+        if args.json:
+            print(render_json(outcome.verdict, outcome.evidence))
+        else:
+            render_console(outcome.verdict, outcome.evidence, folder=outcome.folder, file=sys.stdout)
+        for text in (outcome.evidence.end_error, outcome.unwritten):
+            if text:
+                print(f"chaos-drill: {text}", file=sys.stderr)
+        sys.stdout.flush()
+    return outcome.exit_code

@@ -9,7 +9,7 @@
     quiescence   no new starts; operations in flight get their answers or their wait
     stop         services first and gracefully, then everything else, by the supervisor
 
-An interrupt or a failure at any point jumps to heal; what is there is judged and reported on every path (chaos.engine.drill).
+An interrupt, a failure, or the loss of a part that the run stands on jumps to heal at any point; what is there is judged and reported on every path (chaos.engine.drill).
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from chaos.engine.interrupts import Interrupts, watch_interrupts
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
 from chaos.engine.rig import HARD_END_SLACK_MS, Rig, bring_up
+from chaos.engine.signals import Signals
 from chaos.engine.steady import SteadyState
 from chaos.engine.timeline import LEAD_NS, arm_all, watch_refusals
 from chaos.errors import ChaosError, HealError, NotReadyError
-from chaos.model.event import HealChecked, Interrupted, PhaseName, PhaseStarted, RunEnded
+from chaos.model.event import HealChecked, Interrupted, Note, PhaseName, PhaseStarted, RunEnded
 from chaos.model.plan import Plan
 
 __all__ = ["conduct"]
@@ -39,24 +40,37 @@ _DRAIN_INTERRUPTED_S = 1.0
 _WIRE_TAIL_S = 0.1  # the proxy ships its log every 5 ms; the last batch follows the last reply
 
 
-async def conduct(plan: Plan, recorder: Recorder, redaction: Redaction, *, run_id: str, folder: Path) -> None:
+async def conduct(
+    plan: Plan, recorder: Recorder, redaction: Redaction, signals: Signals, *, run_id: str, folder: Path
+) -> None:
     """Run the drill and record it; the last event says how it ended, and an error a person can mend stands in it."""
     how, error = "complete", None
     _enter(recorder, PhaseName.PREFLIGHT)
-    async with watch_interrupts(lambda name: recorder.emit(Interrupted(t_ns=now_ns(), signal=name))) as interrupts:
+    with watch_interrupts(signals, lambda name: recorder.emit(Interrupted(t_ns=now_ns(), signal=name))) as interrupts:
+        recorder.give_up = interrupts.give_up
         try:
-            with interrupts.guard():
+            with interrupts.guard() as coming_up:
                 _enter(recorder, PhaseName.BRING_UP)
                 async with bring_up(
-                    plan, run_id=run_id, logs=folder / "logs", redaction=redaction, emit=recorder.emit
+                    plan,
+                    run_id=run_id,
+                    logs=folder / "logs",
+                    redaction=redaction,
+                    emit=recorder.emit,
+                    give_up=interrupts.give_up,
                 ) as rig:
-                    await _Conductor(plan, rig, recorder, interrupts).drill()
+                    # What the rig runs beside the drill (the driver's connection, the lease) must outlive its interrupt.
+                    interrupts.let_go(coming_up)
+                    if not interrupts.over:
+                        await _Conductor(plan, rig, recorder, interrupts).drill()
         except* HealError as problems:
             # Tearing down left something of the run behind: that is read back, so it counts as a fault that remains.
             how, error = "failed", _text(problems)
             recorder.emit(HealChecked(t_ns=now_ns(), remaining=(error,)))
         except* ChaosError as problems:
             how, error = "failed", _text(problems)
+    if interrupts.failure is not None:
+        how, error = "failed", interrupts.failure  # what came after it is its consequence
     if interrupts.signal is not None:
         how = "interrupted"
     recorder.emit(RunEnded(t_ns=now_ns(), how=how, error=error))
@@ -120,8 +134,7 @@ class _Conductor:
         await self._rig.driver.start(start_ns)
         steady = False
         with anyio.move_on_after(self._plan.scenario.timeline.baseline.within_ms / 1000):
-            while not (steady := self._steady.reached(start_ns, now_ns())):
-                self._recorder.require_driver()
+            while not (steady := self._steady.reached(start_ns, now_ns())):  # noqa: ASYNC110 - it looks at a moving window
                 await anyio.sleep(_STEADY_EVERY_S)
         self._recorder.emit(self._steady.judged(now_ns(), steady=steady))
         self._recorder.steady = None
@@ -138,7 +151,6 @@ class _Conductor:
         async with anyio.create_task_group() as group:
             group.start_soon(watch_refusals, self._plan, self._rig.listeners, start_ns, self._recorder.emit)
             await sleep_until(start_ns + int(end_ms * 1e6))
-        self._recorder.require_driver()
 
     async def _heal(self) -> int:
         """Remove what is left of the faults and prove it. Returns when that was done."""
@@ -158,7 +170,6 @@ class _Conductor:
         await self._rig.driver.probe(recovery.probes, recovery.within_ms, self._steady.limits_ms())
         with anyio.move_on_after(recovery.within_ms / 1000 + 2):
             await self._recorder.probed.wait()
-        self._recorder.require_driver()
         await sleep_until(healed_ns + int(self._settings.settle_ms * 1e6) + _SETTLED_SLACK_NS)
 
     async def _quiesce(self) -> None:
@@ -167,7 +178,7 @@ class _Conductor:
         await self._rig.driver.drain(self._longest_wait_s())
 
     def _longest_wait_s(self) -> float:
-        if self._interrupts.signal is not None:
+        if self._interrupts.over:
             return _DRAIN_INTERRUPTED_S
         deadlines = [one.deadline_ms for workload in self._plan.workloads for one in workload.operations]
         return max((ms + max(2000.0, ms)) / 1000 for ms in deadlines) + 1
@@ -180,7 +191,10 @@ class _Conductor:
                 if child.name == "driver":
                     child.expect_exit()
             await self._rig.driver.quit()
-            await self._rig.system.stop_services()
+            try:
+                await self._rig.system.stop_services()
+            except NotReadyError as error:  # taking the rig down kills what does not end
+                self._recorder.emit(Note(t_ns=now_ns(), text=str(error)))
             await anyio.sleep(_WIRE_TAIL_S)
 
     async def _enter(self, phase: PhaseName, t_ns: int | None = None) -> None:

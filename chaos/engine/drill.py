@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import platform
 import random
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,14 +20,18 @@ from chaos.engine.clock import now_ns
 from chaos.engine.conductor import conduct
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
+from chaos.engine.signals import Signals, catch_signals
+from chaos.errors import JournalError
 from chaos.journal import new_run_folder, open_journal, read_evidence
 from chaos.model.base import Data
-from chaos.model.event import JOURNAL_FORMAT, AnyEvent, RunStarted
+from chaos.model.event import JOURNAL_FORMAT, AnyEvent, RunEnded, RunStarted
 from chaos.model.evidence import Evidence
+from chaos.model.exit_code import ExitCode
 from chaos.model.plan import Plan
 from chaos.model.verdict import RunVerdict
 from chaos.oracles import judge
 from chaos.reports import write_all
+from chaos.system import require_installed
 
 __all__ = ["Outcome", "run_drill"]
 
@@ -43,35 +50,71 @@ _PARTS = (
 
 
 class Outcome(Data, frozen=True, kw_only=True):
-    """A finished drill: where its record is, what was seen, and the verdict."""
+    """A finished drill: where its record is, what was seen, and the verdict. `unwritten` says why reports are missing beside it."""
 
     folder: Path
     evidence: Evidence
     verdict: RunVerdict
+    unwritten: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The verdict's; green without its reports is none, since whoever reads them would miss the run."""
+        return ExitCode.NOT_READY if self.unwritten and not self.verdict.exit_code else self.verdict.exit_code
 
 
 def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = lambda _event: None) -> Outcome:
-    """Run a drill to its verdict. Blocks; interrupts (SIGINT, SIGTERM, SIGHUP) end it early, healed and judged.
+    """Run a drill to its verdict. Blocks; interrupts (SIGINT, SIGTERM, SIGHUP) end it early, healed and judged; later ones change nothing.
 
-    Raises JournalError when `out` cannot be written. Everything else that goes wrong is in the evidence.
+    Raises NotReadyError when something is not installed, JournalError when `out` cannot be written: nothing was started then. Everything
+    else that goes wrong is in the evidence.
     """
-    folder = new_run_folder(out, plan.scenario.name, wall_ns=time.time_ns(), random=random.Random())
-    redaction = Redaction()
-    with open_journal(folder, redact_text=redaction.text, redact_bytes=redaction.data) as journal:
-        recorder = Recorder(journal, listener, tuple(one.name for one in plan.workloads))
-        recorder.emit(_started(plan, folder.name))
+    require_installed()
+    with catch_signals() as signals:
+        folder = new_run_folder(out, plan.scenario.name, wall_ns=time.time_ns(), random=random.Random())
+        _record(plan, folder, listener, signals)
+        evidence = read_evidence(folder)
+        verdict = judge(evidence)
+        unwritten = None
         try:
-            anyio.run(_conduct, plan, recorder, redaction, folder)
-        finally:
-            redaction.redactor.scrub_tree(folder / "logs")
-    evidence = read_evidence(folder)
-    verdict = judge(evidence)
-    write_all(folder, verdict, evidence)
-    return Outcome(folder=folder, evidence=evidence, verdict=verdict)
+            write_all(folder, verdict, evidence)
+        except JournalError as error:
+            unwritten = str(error)
+        return Outcome(folder=folder, evidence=evidence, verdict=verdict, unwritten=unwritten)
 
 
-async def _conduct(plan: Plan, recorder: Recorder, redaction: Redaction, folder: Path) -> None:
-    await conduct(plan, recorder, redaction, run_id=folder.name, folder=folder)
+def _record(plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], signals: Signals) -> None:
+    """Conduct the run and record it. Once it has begun, nothing that goes wrong is raised: what was recorded is to be judged."""
+    redaction, begun = Redaction(), False
+    try:
+        with open_journal(folder, redact_text=redaction.text, redact_bytes=redaction.data) as journal:
+            recorder = Recorder(journal, listener, tuple(one.name for one in plan.workloads))
+            recorder.begin(_started(plan, folder.name))
+            begun = True
+            try:
+                anyio.run(_conduct, plan, recorder, redaction, signals, folder)
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a mistake of ours must not cost the record
+                recorder.emit(RunEnded(t_ns=now_ns(), how="failed", error=_crashed(error, folder / "logs")))
+            finally:
+                redaction.redactor.scrub_tree(folder / "logs")
+    except JournalError:
+        if not begun:
+            raise
+
+
+async def _conduct(plan: Plan, recorder: Recorder, redaction: Redaction, signals: Signals, folder: Path) -> None:
+    await conduct(plan, recorder, redaction, signals, run_id=folder.name, folder=folder)
+
+
+def _crashed(error: BaseException, logs: Path) -> str:
+    """One line for a person; the traceback goes to a log."""
+    log = logs / "conductor.log"
+    with contextlib.suppress(OSError):
+        logs.mkdir(exist_ok=True)
+        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"the conductor failed: {type(error).__name__}: {error}; the details stand in {log}"
 
 
 def _started(plan: Plan, run_id: str) -> RunStarted:

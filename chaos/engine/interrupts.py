@@ -1,61 +1,69 @@
-"""Signals that end a run early: they cancel its body, never its healing."""
+"""What ends a run early, a signal or the loss of a part it stands on: it cancels the run's body, never its healing."""
 
 from __future__ import annotations
 
-import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import anyio
-import anyio.abc
+
+from chaos.engine.signals import Signals
 
 __all__ = ["Interrupts", "watch_interrupts"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
 
 class Interrupts:
-    """What was asked of us, and the scope to cancel when it is asked."""
+    """What was asked of us or went wrong first, and the scopes to cancel then."""
 
     def __init__(self, on_signal: Callable[[str], None]) -> None:
         self.signal: str | None = None
+        self.failure: str | None = None
         self._on_signal = on_signal
         self._scopes: list[anyio.CancelScope] = []
 
+    @property
+    def over(self) -> bool:
+        """Whether the run is to end early."""
+        return self.signal is not None or self.failure is not None
+
     def guard(self) -> anyio.CancelScope:
-        """A scope that a signal cancels, also one that came before it was entered."""
+        """A scope that the early end cancels, also one that came before it was entered."""
         scope = anyio.CancelScope()
         self._scopes.append(scope)
-        if self.signal is not None:
+        if self.over:
             scope.cancel()
         return scope
 
+    def let_go(self, scope: anyio.CancelScope) -> None:
+        """From now on this scope is not cancelled any more."""
+        self._scopes.remove(scope)
+
     def hit(self, name: str) -> None:
-        """Record the first signal and cancel every guarded scope."""
+        """A signal: record the first one and cancel every guarded scope."""
         if self.signal is None:
             self.signal = name
             self._on_signal(name)
+        self._cancel()
+
+    def give_up(self, why: str) -> None:
+        """Something the run stands on is lost: keep the first reason and cancel every guarded scope."""
+        self.failure = self.failure or why
+        self._cancel()
+
+    def _cancel(self) -> None:
         for scope in self._scopes:
             scope.cancel()
 
 
-@asynccontextmanager
-async def watch_interrupts(on_signal: Callable[[str], None]) -> AsyncIterator[Interrupts]:
-    """Listen for SIGINT, SIGTERM and SIGHUP while the block runs; outside the main thread signals stay with the host program."""
+@contextmanager
+def watch_interrupts(signals: Signals, on_signal: Callable[[str], None]) -> Iterator[Interrupts]:
+    """Take signals to the loop that runs while the block does; those that came before are taken at once."""
     interrupts = Interrupts(on_signal)
+    loop = asyncio.get_running_loop()
 
-    async def listen(*, task_status: anyio.abc.TaskStatus[None]) -> None:
-        try:
-            with anyio.open_signal_receiver(*_SIGNALS) as signals:
-                task_status.started()
-                async for one in signals:
-                    interrupts.hit(signal.Signals(one).name)
-        except (RuntimeError, ValueError):  # not the main thread
-            task_status.started()
+    def take(name: str) -> None:
+        loop.call_soon_threadsafe(interrupts.hit, name)
 
-    async with anyio.create_task_group() as group:
-        await group.start(listen)
-        try:
-            yield interrupts
-        finally:
-            group.cancel_scope.cancel()
+    with signals.told_to(take):
+        yield interrupts

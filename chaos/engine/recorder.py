@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import AsyncIterable, Callable
+from functools import partial
+from typing import TypeVar
 
 import anyio
 import msgspec
 
 from chaos.engine.clock import now_ns
 from chaos.engine.steady import SteadyState
-from chaos.errors import NotReadyError, ProxyError
+from chaos.errors import JournalError, ProxyError
 from chaos.journal import Journal
 from chaos.model.event import (
     AnyEvent,
     EvidenceLost,
+    FaultArmed,
     FaultEnded,
     FaultStarted,
     ProbesFinished,
+    ProcessExited,
     Progress,
+    RunStarted,
 )
 from chaos.model.operation import AnswerKind, Operation
 from chaos.model.wire_record import WireRecord
@@ -26,14 +31,22 @@ from chaos.workloads.protocol import DriverFailed, Message, OperationsBatch
 
 __all__ = ["Recorder"]
 
+_Stored = TypeVar("_Stored")
+
 _PROGRESS_EVERY_S = 0.5
 _RATE_WINDOW_NS = 2_000_000_000
 # The msgpack forms of the kinds that matter while the run goes on; batches without them are stored unread.
 _MARKERS = (b"\xa2on", b"\xa3off", b"\xa4lost")
+_OURS = frozenset({"proxy", "driver", "postgres", "nats"})
+"""Parts that the run brings along: without one of them it proves nothing. A service that dies is the system's own affair."""
 
 
 class Recorder:
-    """One per run. `emit` writes an event and tells the listeners; the two `follow_*` loops run until their source ends."""
+    """One per run. `emit` writes an event and tells the listeners; the two `follow_*` loops run until their source ends.
+
+    Neither ever raises for a record that cannot be written (a full disk): healing goes on without one. What is lost is counted and told
+    as soon as something can be written again. `give_up` hears, once or more, why the run proves nothing any more.
+    """
 
     def __init__(self, journal: Journal, listener: Callable[[AnyEvent], None], workloads: tuple[str, ...]) -> None:
         self._journal = journal
@@ -43,20 +56,31 @@ class Recorder:
         self._outcomes: Counter[AnswerKind] = Counter()
         self._active: dict[tuple[str, str], None] = {}
         self._waiting_for = set(workloads)
+        self._unhealed: dict[tuple[str, str], None] = {}
+        self._unwritten: Counter[str] = Counter()
         self.probed = anyio.Event()
         self.steady: SteadyState | None = None
-        self.driver_failure: str | None = None
-        self.driver_gone = anyio.Event()
+        self.give_up: Callable[[str], None] = lambda _why: None
+
+    def begin(self, event: RunStarted) -> None:
+        """Write the first record. Raises JournalError when that fails: nothing has begun then."""
+        self._listener(self._journal.write(event))
 
     def emit(self, event: AnyEvent) -> None:
         """Write the event and tell the listener what was stored: a screen gets no secret that the journal does not hold."""
-        self._listener(self._journal.write(event))
+        if isinstance(event, Progress):
+            self._listener(event)  # for the screen only
+            return
+        stored = self._written("events", 1, lambda: self._journal.write(event))
+        if stored is not None:
+            self._listener(stored)
+        self._consider(event)
 
     async def follow_wire(self, payloads: AsyncIterable[bytes]) -> None:
         """Store the proxy's batches as they come; tell of faults that began and ended."""
         try:
             async for payload in payloads:
-                self._journal.wire(payload)
+                self._written("wire records", 1, partial(self._journal.wire, payload))
                 if any(marker in payload for marker in _MARKERS):
                     for record in self._decoder.decode(payload):
                         self._note_fault(record)
@@ -67,24 +91,20 @@ class Recorder:
         """Store the driver's operations and events until it is gone."""
         async for message in messages:
             if isinstance(message, OperationsBatch):
-                self._journal.operations(message.operations)
+                self._written(
+                    "operations", len(message.operations), partial(self._journal.operations, message.operations)
+                )
                 for operation in message.operations:
                     self._count(operation)
             elif isinstance(message, DriverFailed):
-                self.driver_failure = message.reason
+                self.give_up(f"the load driver failed: {message.reason}")
             else:
                 self.emit(message)
                 if isinstance(message, ProbesFinished):
                     self._waiting_for.discard(message.workload)
                     if not self._waiting_for:
                         self.probed.set()
-        self.driver_gone.set()
         self.probed.set()
-
-    def require_driver(self) -> None:
-        """Raise NotReadyError when the driver is gone or gave up."""
-        if self.driver_gone.is_set() or self.driver_failure:
-            raise NotReadyError(f"the load driver ended early: {self.driver_failure or 'see logs/driver.log'}")
 
     async def show_progress(self) -> None:
         """Emit Progress for the live view until cancelled."""
@@ -105,6 +125,39 @@ class Recorder:
             in_flight=0,
             active=tuple(f"{fault} on {link}" for fault, link in self._active),
         )
+
+    def _written(self, what: str, count: int, write: Callable[[], _Stored]) -> _Stored | None:
+        """Have something written; None if that fails. Of what failed before, the loss is written first."""
+        try:
+            for lost, number in tuple(self._unwritten.items()):
+                self._journal.write(EvidenceLost(t_ns=now_ns(), what=f"{lost} that could not be written", count=number))
+                del self._unwritten[lost]
+            return write()
+        except JournalError as error:
+            self._unwritten[what] += count
+            self.give_up(f"the run cannot be recorded: {error}")
+            return None
+
+    def _consider(self, event: AnyEvent) -> None:
+        """Which faults there may be, and whether the run still stands on what it needs."""
+        match event:
+            case FaultArmed():
+                self._unhealed[event.fault, event.link] = None
+            case FaultEnded():
+                self._unhealed.pop((event.fault, event.link), None)
+            case ProcessExited():
+                if not event.expected and event.name in _OURS:
+                    self.give_up(
+                        f"{event.name} ended with {event.code}, which nobody asked for; see logs/{event.name}.log"
+                    )
+                if event.name == "proxy":
+                    self._end_faults(event.t_ns)
+
+    def _end_faults(self, t_ns: int) -> None:
+        """The proxy of this run is gone, and with it every fault that it was not seen to end."""
+        for fault, link in tuple(self._unhealed):
+            self._active.pop((fault, link), None)
+            self.emit(FaultEnded(t_ns=t_ns, fault=fault, link=link, how="proxy-gone"))
 
     def _count(self, operation: Operation) -> None:
         self._outcomes[operation.answer.kind] += 1

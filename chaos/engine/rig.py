@@ -5,10 +5,14 @@ scratch and supervisor -> fault proxy -> a listener for every link -> Postgres, 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,6 +21,7 @@ from chaos.engine.clock import now_ns
 from chaos.engine.lease_keeper import keep_renewing
 from chaos.engine.leases import StoredLease, keep_lease
 from chaos.engine.redaction import Redaction
+from chaos.engine.standstill import watch_standstill
 from chaos.errors import NotReadyError
 from chaos.links import LinkControl, connect_embedded
 from chaos.model.event import AnyEvent, LinkUp, ProcessExited, ProcessStarted
@@ -39,6 +44,7 @@ _SETUP_WITHIN_S = 30.0
 _BEFORE_BASELINE_MS = 120_000.0  # bring-up may take this long before the lease that locks the proxy is over
 
 Emit = Callable[[AnyEvent], None]
+GiveUp = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +61,23 @@ class Rig:
 
 
 @asynccontextmanager
-async def bring_up(plan: Plan, *, run_id: str, logs: Path, redaction: Redaction, emit: Emit) -> AsyncIterator[Rig]:
-    """Bring the rig up; take it down on every way out.
+async def bring_up(
+    plan: Plan, *, run_id: str, logs: Path, redaction: Redaction, emit: Emit, give_up: GiveUp
+) -> AsyncIterator[Rig]:
+    """Bring the rig up; take it down on every way out. `give_up` hears when a part was lost or stopped from outside.
 
     Raises NotReadyError naming the part that failed and the log to read, HealError when something of the run stays behind.
     """
-    scratch = make_scratch(run_id)
-    async with open_children(scratch, logs) as children:
+    async with _open_children(run_id, logs, emit) as children:
         with LocalSystem(
             children, logs, defects=plan.defects, progress=lambda child, ms: emit(_started(child, ms))
         ) as system:
             redaction.add(system.secrets())
             async with anyio.create_task_group() as group:
-                group.start_soon(_tell_exits, children, emit)
+                group.start_soon(_tell_exits, children, emit, give_up)
+                group.start_soon(watch_standstill, partial(_pids, children), emit, give_up, partial(_wake, children))
                 healed = anyio.Event()
-                async with _open_links(plan, children, run_id, logs, healed, emit) as control:
+                async with _open_links(plan, children, run_id, logs, healed, emit, give_up) as control:
                     listeners = await _create_links(control, plan, system.reserve(), emit)
                     await system.start({name: _address(text) for name, text in listeners.items()})
                     async with _open_driver(plan, system, listeners, children, run_id, logs) as driver:
@@ -90,8 +98,39 @@ def _started(child: Child, ready_ms: float = 0.0) -> ProcessStarted:
     return ProcessStarted(t_ns=now_ns(), name=child.name, pid=child.pid, log=log, ready_ms=round(ready_ms, 1))
 
 
-async def _tell_exits(children: Children, emit: Emit) -> None:
+@asynccontextmanager
+async def _open_children(run_id: str, logs: Path, emit: Emit) -> AsyncIterator[Children]:
+    """The run's scratch directory and supervisor. Exits while they are taken down are told too: they prove that nothing is left."""
+    async with AsyncExitStack() as stack:
+        children = await stack.enter_async_context(open_children(make_scratch(run_id), logs))
+        try:
+            yield children
+        finally:
+            try:
+                with anyio.CancelScope(shield=True):
+                    await stack.aclose()
+            finally:
+                for exit_ in children.exits.rest():
+                    emit(_exited(exit_))
+
+
+def _pids(children: Children) -> dict[str, int]:
+    """Every process of the run that can be stopped."""
+    found = {child.name: child.pid for child in children.living}
+    return found if children.supervisor_pid is None else {**found, "supervisor": children.supervisor_pid}
+
+
+def _wake(children: Children, name: str) -> None:
+    """Let a process group go on that somebody stopped; every child, and the supervisor, leads its own."""
+    if (pid := _pids(children).get(name)) is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGCONT)
+
+
+async def _tell_exits(children: Children, emit: Emit, give_up: GiveUp) -> None:
     async for exit_ in children.exits:
+        if exit_.code is None and not exit_.expected:
+            give_up("the process supervisor is gone, and all children with it; see logs/supervisor.log and run it again")
         emit(_exited(exit_))
 
 
@@ -103,13 +142,22 @@ def _exited(exit_: ChildExit) -> ProcessExited:
 
 @asynccontextmanager
 async def _open_links(
-    plan: Plan, children: Children, run_id: str, logs: Path, healed: anyio.Event, emit: Emit
+    plan: Plan, children: Children, run_id: str, logs: Path, healed: anyio.Event, emit: Emit, give_up: GiveUp
 ) -> AsyncIterator[LinkControl]:
     """Start the embedded proxy, take its lock, and write the lease to disk before anything can be injected."""
     with reserve_port() as hold:
         spec = ServiceSpec(
             name="proxy",
-            argv=(sys.executable, "-m", "chaos.proxy", "-host", hold.address.host, "-port", str(hold.address.port)),
+            argv=(
+                sys.executable,
+                "-P",
+                "-m",
+                "chaos.proxy",
+                "-host",
+                hold.address.host,
+                "-port",
+                str(hold.address.port),
+            ),
             ready=HttpReady(path="/version"),
         )
         emit(_started(await start_service(children, spec, hold, {}, logs / "proxy.log")))
@@ -120,7 +168,7 @@ async def _open_links(
             async with connect_embedded(url) as control:
                 await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))
                 async with anyio.create_task_group() as group:
-                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, healed, emit)
+                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, healed, emit, give_up)
                     yield control
                     group.cancel_scope.cancel()
 
@@ -160,7 +208,7 @@ async def _open_driver(
 ) -> AsyncIterator[Control]:
     socket = children.scratch.path / "driver.sock"
     async with open_control(socket) as driver:
-        argv = (sys.executable, "-m", "chaos.workloads", str(socket))
+        argv = (sys.executable, "-P", "-m", "chaos.workloads", str(socket))
         await children.start(ChildSpec(name="driver", argv=argv, log=logs / "driver.log", env=minimal_environment()))
         await driver.setup(_driver_plan(plan, system, listeners, run_id), within_s=_SETUP_WITHIN_S)
         yield driver

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chaos.system.children import open_children as open_children
     from chaos.system.doctor import Check as Check
     from chaos.system.doctor import examine as examine
+    from chaos.system.doctor import require_installed as require_installed
     from chaos.system.environment import minimal_environment as minimal_environment
     from chaos.system.leftovers import Leftover as Leftover
     from chaos.system.leftovers import find_leftovers as find_leftovers
@@ -65,6 +66,7 @@ _HOMES = {
     "ServiceSpec": "services",
     "TcpReady": "services",
     "examine": "doctor",
+    "require_installed": "doctor",
     "find_leftovers": "leftovers",
     "make_scratch": "scratch",
     "minimal_environment": "environment",

@@ -141,3 +141,11 @@ class ExitStream:
     def put(self, exit_: ChildExit | None) -> None:
         """Add an exit; None ends the stream."""
         self._queue.put_nowait(exit_)
+
+    def rest(self) -> tuple[ChildExit, ...]:
+        """Exits that nobody has taken yet, without waiting for more."""
+        found = []
+        while not self._queue.empty():
+            found.append(self._queue.get_nowait())
+        self.put(None)  # whoever still waits is told that there is no more
+        return tuple(one for one in found if one is not None)

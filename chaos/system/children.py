@@ -39,6 +39,7 @@ class Children(asyncio.Protocol):
         self.ready = asyncio.Event()
         self.closed = asyncio.Event()
         self.farewell: dict[str, Any] | None = None
+        self.supervisor_pid: int | None = None
 
     def __repr__(self) -> str:
         return f"<Children of {self.scratch.run}: {', '.join(self._living) or 'none'}>"
@@ -120,7 +121,7 @@ class Children(asyncio.Protocol):
         self._starting.clear()
 
     def _on_ready(self, pid: int) -> None:
-        del pid
+        self.supervisor_pid = pid
         self.ready.set()
 
     def _on_started(self, name: str, pid: int) -> None:
@@ -165,11 +166,15 @@ def _start_message(spec: ChildSpec, scratch: Scratch) -> dict[str, Any]:
 async def open_children(scratch: Scratch, log_dir: Path, *, grace_ms: float = STOP_GRACE_MS) -> AsyncIterator[Children]:
     """Start the supervisor of a run; on leaving, end all children and remove the scratch directory, cancelled or not.
 
-    Raises HealError if something of the run is left after that.
+    Raises NotReadyError if the supervisor does not come up, HealError if something of the run is left after that.
     """
-    ours, theirs = socket.socketpair()
-    with theirs:
-        process = _start_supervisor(scratch, theirs, log_dir / "supervisor.log")
+    try:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = _start_supervisor(scratch, theirs, log_dir / "supervisor.log")
+    except OSError as error:
+        clear(scratch.path, scratch.run)
+        raise NotReadyError(f"the process supervisor cannot be started: {error}") from error
     children = Children(scratch)
     try:
         await asyncio.get_running_loop().create_connection(lambda: children, sock=ours)
@@ -193,7 +198,7 @@ def _start_supervisor(scratch: Scratch, sock: socket.socket, log: Path) -> subpr
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "chaos.system.supervisor", str(scratch.path)],
+            [sys.executable, "-P", "-m", "chaos.system.supervisor", str(scratch.path)],
             stdin=sock.fileno(),
             stdout=out,
             stderr=out,

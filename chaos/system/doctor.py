@@ -18,7 +18,7 @@ from chaos.system.binaries import nats_server_binary, postgres_bin
 from chaos.system.leftovers import find_leftovers
 from chaos.system.scratch import scratch_roots
 
-__all__ = ["CHECKS", "Check", "examine"]
+__all__ = ["CHECKS", "Check", "examine", "require_installed"]
 
 _OLDEST_PYTHON = (3, 11)
 _FEWEST_FILES = 1024
@@ -39,6 +39,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 def examine() -> tuple[Check, ...]:
     """Run every check. Nothing is started or changed, except that Postgres may be copied to where it can run."""
     return tuple(check() for check in CHECKS)
+
+
+def require_installed() -> None:
+    """Raise NotReadyError, with the command that installs it, if a part of the embedded default is missing."""
+    missing = [check for check in (_postgres(), _nats(), _reference()) if not check.ok]
+    if missing:
+        what = "; ".join(f"{check.name}: {check.found}" for check in missing)
+        raise NotReadyError(f"{what}\nmend it with: {missing[-1].mend}")
 
 
 def _python() -> Check:

@@ -19,7 +19,7 @@ DRIVER_LINKS = ("driver>api", "driver>gateway", "driver>nats")
 def _service(name: str, calls: dict[str, str], *credentials: str) -> ServiceSpec:
     return ServiceSpec(
         name=name,
-        argv=(sys.executable, "-m", "chaos.reference", name),
+        argv=(sys.executable, "-P", "-m", "chaos.reference", name),
         calls={f"{name}>{callee}": variable for callee, variable in calls.items()},
         credentials=credentials,
         env={**_ENV, "OTEL_SERVICE_NAME": name},
