@@ -40,7 +40,7 @@ def _about(verdict: RunVerdict, evidence: Evidence) -> str:
         f"{count_of(answers.total, 'operation')}: {answers.ok} ok, {answers.errors} errors, {answers.unanswered} unanswered",
     ]
     doubt = headline(verdict, evidence) if verdict.verdict is Verdict.UNKNOWN else ""
-    told = [f"**{markdown(text)}**" for text in (evidence.end_error or "", doubt) if text]
+    told = [f"**{markdown(text)}**" for text in dict.fromkeys((evidence.end_error or "", doubt)) if text]
     return "\n\n".join([" · ".join(parts), *told])
 
 

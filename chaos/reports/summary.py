@@ -147,13 +147,18 @@ def count_findings(findings: Sequence[Finding]) -> str:
 
 
 def headline(verdict: RunVerdict, evidence: Evidence) -> str:
-    """Why a run is not green, in one line: its first cause, its unsteady baseline, its most frequent doubt. Empty if it holds."""
+    """Why a run is not green, in one line: its first cause, what it failed on, its unsteady baseline, its most frequent doubt.
+
+    Empty if it holds.
+    """
     if verdict.verdict is Verdict.VIOLATED and verdict.findings:
         found = causes(verdict.findings)
         more = f" (and {count_of(len(found) - 1, 'other cause')})" if len(found) > 1 else ""
         return found[0].text + more
     if verdict.verdict is not Verdict.UNKNOWN:
         return ""
+    if evidence.end_error:
+        return one_line(evidence.end_error)
     if evidence.baseline is not None and not evidence.baseline.steady:
         return f"the baseline was not steady, so no fault was begun: {one_line(evidence.baseline.reason)}"
     doubts = Counter(one_line(one.reason) for one in verdict.cells if one.verdict is Verdict.UNKNOWN)

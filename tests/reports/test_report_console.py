@@ -135,9 +135,10 @@ def test_a_run_without_cells_is_still_told(verdict: Verdict) -> None:
     broken = msgspec.structs.replace(
         sample_evidence(), phases=(), operations=(), end_how="failed", end_error="no postgres here"
     )
-    text = console_text(empty, broken, screen=Screen())
+    text = console_text(empty, broken, screen=Screen(), folder=Path("reports/run-1"))
     assert "exit 5, the environment was not ready" in text
     assert "the run failed: no postgres here" in text
+    assert ("UNKNOWN: no postgres here\n" in text) == (verdict is Verdict.UNKNOWN)
 
 
 def test_a_plan_tells_what_when_and_where() -> None:
