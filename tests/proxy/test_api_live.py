@@ -138,6 +138,21 @@ async def test_a_slow_reader_of_events_is_bounded_and_told_what_it_lost() -> Non
     assert hub.emit("toxic.on") is None
 
 
+async def test_a_reader_that_stood_still_is_told_its_loss_on_the_wire() -> None:
+    """What comes after the loss is told as ever, and nobody waited for the reader."""
+    async with open_rig_api() as api:
+        api.registry.server.events = EventHub(limit_bytes=1000)
+        async with api.events() as events:
+            for number in range(1000):
+                api.registry.server.events.emit("toxic.on", number=number)
+            lost = await events.until("lost")
+            await make(api, "a", "127.0.0.1:1")
+            await events.until("proxy.created")
+    numbers = [one["number"] for one in events.seen if one["event"] == "toxic.on"]
+    assert lost["count"] + len(numbers) == 1000
+    assert numbers == list(range(1000 - len(numbers), 1000))
+
+
 async def test_only_documented_events_are_told() -> None:
     """The table of kinds is the vocabulary: a proxy driven through everything says nothing else."""
     async with open_rig_api() as api, api.events() as events:

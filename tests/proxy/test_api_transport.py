@@ -123,6 +123,9 @@ async def test_mutilated_requests_end_nothing() -> None:
         request("POST", "/proxies", CREATE), request("POST", "/populate", b"[" + CREATE + b"]"),
         request("POST", "/proxies/a/toxics", toxic), request("PATCH", "/proxies/a", b'{"enabled":false}'),
         request("POST", "/chaos/leases", b'{"holder":"h","ttl_ms":1000,"hard_end_ms":1000}'), request("GET", "/chaos/status"),
+        request("POST", "/proxies?toxics=1", CREATE[:-1] + b',"toxics":[' + toxic + b"]}"),
+        request("GET", "/chaos/connections?proxy=a"), request("DELETE", "/chaos/connections?proxy=a&how=rst"),
+        request("DELETE", "/chaos/connections/1?how=fin"), request("POST", "/chaos/reload"),
     ]  # fmt: skip
     async with api() as (port, _):
         before = len(asyncio.all_tasks())
