@@ -55,12 +55,12 @@ def read_records(sock: socket.socket, planned: dict[str, int]) -> list[WireRecor
     return found
 
 
-def scheduled_lateness(api: int, name: str, count: int) -> list[float]:
+def scheduled_lateness(api: int, name: str, count: int, prefix: str = "") -> list[float]:
     """Microseconds between planned and actual onset of scheduled faults."""
     with closing(socket.create_connection(("127.0.0.1", api), 30)) as sock:
         sock.sendall(b"GET /chaos/wire HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         first_ns = time.monotonic_ns() + 500_000_000
-        planned = {f"{name}{i}": first_ns + i * GAP_NS for i in range(count)}
+        planned = {f"{prefix}{name}{i}": first_ns + i * GAP_NS for i in range(count)}
         for fault, at_ns in planned.items():
             toxic = {"type": "noop", "name": fault, "fault": fault, "at_ns": at_ns, "for_ms": 1}
             call(api, f"/proxies/{name}/toxics", toxic)

@@ -38,7 +38,7 @@ class Route:
     pid: int
 
     def connect(self) -> socket.socket:
-        sock = socket.create_connection(("127.0.0.1", self.port))
+        sock = socket.create_connection(("127.0.0.1", self.port), 30)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
@@ -200,11 +200,11 @@ def round_trips(path: Route, load: Load) -> tuple[float, float]:
     return statistics.median(times) / 1000, used / load.round_trips * 1e6
 
 
-def messages(path: Route, load: Load) -> tuple[float, float]:
-    """Messages a second over 100 connections with one outstanding each, and proxy CPU microseconds for a round trip."""
+def messages(path: Route, load: Load, *, connections: int = 100) -> tuple[float, float]:
+    """Messages a second over so many connections with one outstanding each, and proxy CPU microseconds for a round trip."""
     with ExitStack() as stack:
         poll = stack.enter_context(selectors.DefaultSelector())
-        socks = [stack.enter_context(path.connect()) for _ in range(100)]
+        socks = [stack.enter_context(path.connect()) for _ in range(connections)]
         for sock in socks:
             sock.sendall(MESSAGE)
             sock.recv(64)
