@@ -136,7 +136,7 @@ def _findings(findings: Sequence[Finding]) -> Iterator[RenderableType]:
         grid.add_row("", _facts(one))
         yield grid
     if len(found) > _MOST_CAUSES:
-        yield _plain(f"   and {count_of(len(found) - _MOST_CAUSES, 'more cause')} in summary.md")
+        yield Padding(_plain(f"and {count_of(len(found) - _MOST_CAUSES, 'more cause')} in summary.md"), (0, 0, 0, 3))
 
 
 def _facts(cause: Cause) -> Table:
@@ -206,7 +206,7 @@ def _section(title: str, lines: Sequence[Text], style: str = "", *, indent: int 
         line.stylize(style)
         yield Padding(line, (0, 0, 0, indent))
     if len(lines) > most:
-        yield _plain(f"  and {len(lines) - most} more in summary.md", style=style)
+        yield Padding(_plain(f"and {len(lines) - most} more in summary.md", style=style), (0, 0, 0, indent))
 
 
 def _plain(text: str, style: str = "") -> Text:

@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _ORDER = (Verdict.VIOLATED, Verdict.UNKNOWN, Verdict.HOLDS, Verdict.NOT_JUDGED)
+_MANY_LAGS = 5
 _MEANINGS = {
     ExitCode.HOLDS: "everything judged holds",
     ExitCode.VIOLATED: "violated",
@@ -160,9 +161,18 @@ def headline(verdict: RunVerdict, evidence: Evidence) -> str:
     if evidence.end_error:
         return one_line(evidence.end_error)
     if evidence.baseline is not None and not evidence.baseline.steady:
-        return f"the baseline was not steady, so no fault was begun: {one_line(evidence.baseline.reason)}"
+        why = f"the baseline was not steady, so no fault was begun: {one_line(evidence.baseline.reason)}"
+        return why + _busy(evidence)
     doubts = Counter(one_line(one.reason) for one in verdict.cells if one.verdict is Verdict.UNKNOWN)
     return doubts.most_common(1)[0][0] if doubts else ""
+
+
+def _busy(evidence: Evidence) -> str:
+    """A driver that could not keep time is a sign of a machine that has no room for a drill, and not of the system."""
+    lags = len(evidence.lags)
+    return (
+        f"; the machine looks too busy for a drill (the driver stood still {lags} times)" if lags >= _MANY_LAGS else ""
+    )
 
 
 def count_answers(operations: Sequence[Operation]) -> Answers:

@@ -87,7 +87,7 @@ def test_many_causes_end_in_a_pointer() -> None:
     findings = tuple(msgspec.structs.replace(sample_finding(f"cause {n}"), link=f"a{n}>b") for n in range(25))
     text = console_text(sample_verdict(*findings), sample_evidence(), screen=Screen())
     assert "25 findings\n" in text
-    assert "and 5 more causes in summary.md" in text
+    assert "\n   and 5 more causes in summary.md\n" in text
 
 
 def test_findings_with_the_same_cause_are_told_once() -> None:

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given, settings
 from markdown_it import MarkdownIt
 
-from chaos.model.event import BaselineJudged
+from chaos.model.event import BaselineJudged, LoopLagged
 from chaos.model.verdict import Verdict
 from chaos.reports import render_markdown
 from chaos.reports.summary import causes
@@ -67,6 +67,9 @@ def test_an_unknown_run_says_why_at_the_top() -> None:
     shaky = msgspec.structs.replace(sample_evidence(), baseline=baseline)
     top = render_markdown(unknown, shaky).split("##")[0]
     assert "**the baseline was not steady, so no fault was begun: 10 of 119 answers were not ok**" in top
+    lags = tuple(LoopLagged(t_ns=n, start_ns=n, end_ns=n + 1) for n in range(13))
+    top = render_markdown(unknown, msgspec.structs.replace(shaky, lags=lags)).split("##")[0]
+    assert "the machine looks too busy for a drill (the driver stood still 13 times)" in top
 
 
 @given(texts)
