@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.drills.running import assert_nothing_left, run_drill, start_drill
+from tests.drills.running import Running, assert_nothing_left, run_drill, start_drill
 
 pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill"), pytest.mark.timeout(180)]
 DATA = Path(__file__).parent / "data"
@@ -32,8 +32,8 @@ def test_a_stopped_driver_blames_nobody(tmp_path: Path) -> None:
         os.kill(driver, signal.SIGSTOP)
         time.sleep(0.3)  # the length of the stop is what is tested, not a wait for something
         os.kill(driver, signal.SIGCONT)
-        lag = drill.wait_for("LoopLagged")
         result = drill.finish()
-    assert lag["end_ns"] - lag["start_ns"] >= 200_000_000
+    lags = [one for one in Running(drill.process, tmp_path).events() if one["event"] == "LoopLagged"]
+    assert max(one["end_ns"] - one["start_ns"] for one in lags) >= 200_000_000
     assert result.violated() == set(), result.explain()
     assert_nothing_left(result.folder.name)

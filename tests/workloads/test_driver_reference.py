@@ -42,8 +42,8 @@ def plan_for(backend: Backend, nats_server: NatsServer, deadline_ms: float | Non
     endpoints = Endpoints(api=backend.url("api"), gateway=backend.url("gateway"), nats=nats_server.url.reveal())
     workloads = (
         kind_plan("agent", rate=3, deadline_ms=deadline_ms),
-        kind_plan("rag", rate=4),
-        kind_plan("gateway", rate=6),
+        kind_plan("rag", rate=4, deadline_ms=deadline_ms),
+        kind_plan("gateway", rate=6, deadline_ms=deadline_ms),
     )
     return driver_plan(*workloads, endpoints=endpoints, key=backend.digest_key, namespace=backend.namespace)
 
@@ -51,7 +51,7 @@ def plan_for(backend: Backend, nats_server: NatsServer, deadline_ms: float | Non
 async def test_a_healthy_backend_meets_every_declaration(backend: Backend, nats_server: NatsServer) -> None:
     """Operations of all kinds are ok with their content as declared, then probes pass, and nothing is lost."""
     async with running_driver() as rig:
-        await rig.control.setup(plan_for(backend, nats_server), within_s=30)
+        await rig.control.setup(plan_for(backend, nats_server, deadline_ms=20_000), within_s=30)
         await rig.control.phase(PhaseName.BASELINE)
         await rig.control.start(time.monotonic_ns())
         await rig.seen.until(
