@@ -24,7 +24,7 @@ from chaos.engine.signals import Signals, catch_signals
 from chaos.errors import JournalError
 from chaos.journal import new_run_folder, open_journal, read_evidence
 from chaos.model.base import Data
-from chaos.model.event import JOURNAL_FORMAT, AnyEvent, RunEnded, RunStarted
+from chaos.model.event import JOURNAL_FORMAT, AnyEvent, RunStarted
 from chaos.model.evidence import Evidence
 from chaos.model.exit_code import ExitCode
 from chaos.model.plan import Plan
@@ -94,7 +94,7 @@ def _record(plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], sign
             try:
                 anyio.run(_conduct, plan, recorder, redaction, signals, folder)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a mistake of ours must not cost the record
-                recorder.emit(RunEnded(t_ns=now_ns(), how="failed", error=_crashed(error, folder / "logs")))
+                journal.end("failed", _crashed(error, folder / "logs"))
             finally:
                 redaction.redactor.scrub_tree(folder / "logs")
     except JournalError:
