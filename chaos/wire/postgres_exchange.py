@@ -58,12 +58,12 @@ class Work:
 class Statements:
     """Prepared statements and portals of one connection by name, bounded; and what was prepared since the last Sync or Flush."""
 
-    __slots__ = ("_apart", "_apart_bytes", "_described", "_executed", "_portals", "_statements")
+    __slots__ = ("_apart_bytes", "_described", "_executed", "_portals", "_statements", "prepared")
 
     def __init__(self) -> None:
         self._statements: dict[bytes, str] = {}
         self._portals: dict[bytes, str] = {}
-        self._apart = ""
+        self.prepared = ""  # what was parsed or described since the last Sync or Flush
         self._apart_bytes = 0
         self._described = False
         self._executed = False
@@ -76,7 +76,7 @@ class Statements:
         stop = data.find(0, name_end + 1, seen)
         signature = sql_signature(data[name_end + 1 : seen if stop < 0 else stop])
         _remember(self._statements, data[start:name_end], signature)
-        self._apart = signature
+        self.prepared = signature
         self._apart_bytes += size
         return True
 
@@ -94,8 +94,8 @@ class Statements:
         """Describe a statement or portal."""
         self._described = True
         self._apart_bytes += size
-        if not self._apart:
-            self._apart = self._named(data, start, seen)
+        if not self.prepared:
+            self.prepared = self._named(data, start, seen)
 
     def close(self, data: bytes, start: int, seen: int) -> None:
         """Close a statement or portal: its name may come again for another one."""
@@ -104,13 +104,13 @@ class Statements:
 
     def executed(self, data: bytes, start: int, seen: int) -> str:
         """The signature of the portal that is executed."""
-        self._executed = True
+        self._executed = bool(self.prepared)
         return self._portals.get(_name(data, start, seen), _UNKNOWN)
 
     def apart(self) -> tuple[str, int, bytes]:
         """What was prepared and not executed since the last call: signature, bytes, and which messages end it."""
-        found = ("" if self._executed else self._apart, self._apart_bytes, b"Tn" if self._described else b"1")
-        self._apart, self._apart_bytes = "", 0
+        found = ("" if self._executed else self.prepared, self._apart_bytes, b"Tn" if self._described else b"1")
+        self.prepared, self._apart_bytes = "", 0
         self._described = self._executed = False
         return found
 

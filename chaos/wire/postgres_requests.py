@@ -19,7 +19,7 @@ PEEK_BYTES = 16_384
 """At most so much of a message is looked at; the rest is passed over."""
 
 _OPEN_LIMIT = 4_096
-_HEAD = Struct(">xI").unpack_from
+_HEAD = Struct(">BI").unpack_from
 _FIRST = Struct(">II").unpack_from
 _MAX_FIRST = 10_000  # the server's own limit for a start-up packet
 _TLS_RECORD = 0x16
@@ -85,15 +85,16 @@ class RequestSide(MessageFramer):
         if lane.skip:
             pos, lane.skip = pos + lane.skip, 0
         end = len(data)
-        while pos + 5 <= end:
-            handler = table.get(data[pos], _unknown)
-            (size,) = _HEAD(data, pos)
-            stop = pos + 1 + size
-            if handler is _unknown or not 4 <= size <= MAX_MESSAGE_BYTES:
+        last = end - 5
+        while pos <= last:
+            kind, size = _HEAD(data, pos)
+            handler = table.get(kind, _unknown)
+            if handler is _unknown or size < 4 or size > MAX_MESSAGE_BYTES:
                 self._go_raw(lane, t_ns)
                 return
+            stop = pos + 1 + size
             if handler is not None:
-                seen = min(stop, pos + PEEK_BYTES)
+                seen = stop if size < PEEK_BYTES else pos + PEEK_BYTES
                 if seen > end:
                     break
                 handler(self, data, pos + 5, seen, stop - pos, lane.base + stop, t_ns)
@@ -191,6 +192,8 @@ class RequestSide(MessageFramer):
 
     def _prepared_apart(self, t_ns: int) -> None:
         """Statements were parsed or described since, and none was executed: that is work of its own."""
+        if not self._statements.prepared:
+            return
         signature, nbytes, ends = self._statements.apart()
         if signature:
             self._add(HOUSEKEEPING + "prepare " + signature, nbytes, t_ns, ends=ends)
