@@ -70,6 +70,9 @@ def _platform() -> Check:
 def _postgres() -> Check:
     try:
         account = unprivileged_account()
+    except NotReadyError as exc:
+        return Check(name="postgres", ok=False, found=str(exc), mend="run as an ordinary account of this machine")
+    try:
         where = postgres_bin(account)
     except NotReadyError as exc:
         return Check(name="postgres", ok=False, found=str(exc), mend="pip install 'chaos-drill[local]'")

@@ -104,3 +104,6 @@ def test_a_user_id_without_a_name_is_told_before_anything_starts(monkeypatch: py
     monkeypatch.setattr(os, "geteuid", lambda: 2**30 + 7)
     with pytest.raises(NotReadyError, match=f"user id {2**30 + 7} has no entry"):
         unprivileged_account()
+    (postgres,) = [check for check in examine() if check.name == "postgres"]
+    assert not postgres.ok
+    assert "account" in postgres.mend, "installing something would not help"
