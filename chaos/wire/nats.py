@@ -5,7 +5,9 @@ without headers; also `SUB`, `UNSUB` and `CONNECT`. It is recorded once its last
 answered by the first message the other way on that subject: the `reply` carries its number and trace. So the acknowledgement of a
 JetStream delivery is the delivery's reply, with the signature `PUB $JS.ACK.STREAM.consumer`, the delivery count, and the status `+ACK`,
 `-NAK`, `+TERM` (`+WPI` leaves it open). Other statuses: `ok`, a NATS status (`503`: no responders), `err N` of JetStream's API,
-`unanswered` when the exchange is given up, `aborted` when the connection ends before. Pulls (`$JS.API.CONSUMER.MSG.NEXT`) are answered
+`unanswered` when the exchange is given up, `aborted` when the connection ends before (of a delivery with a mere inbox both are told
+only if a fault acted: its publisher may just want it stored). A message that expects no answer gets a reply, `none`, only if a fault acted
+on it. Pulls (`$JS.API.CONSUMER.MSG.NEXT`) are answered
 by deliveries and have no reply of their own; what no request is known for has number 0, as has `-ERR`. A digest is the Nats-Msg-Id, or
 of the payload where there is a trace id; of CONNECT, which is never looked into, the server's `cid=`.
 
