@@ -28,7 +28,7 @@ class Sample(Data, frozen=True, kw_only=True):
 def paint(now: Sample, before: Sample, screen: Screen, where: str, trouble: str = "") -> Sequence[Text]:
     """Lines no wider than the screen; rates are between the samples. Links with toxics come first, then by name."""
     lines = _lines(now, before, screen, where, trouble)
-    return [Text(line, style=style, no_wrap=True, overflow="ellipsis") for line, style in lines]
+    return [Text(screen.encodable(line), style=style, no_wrap=True, overflow="ellipsis") for line, style in lines]
 
 
 def _lines(now: Sample, before: Sample, screen: Screen, where: str, trouble: str) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from chaos.links.embedded import connect_embedded
-from chaos.links.http import ApiError, open_api
+from chaos.links.http import CALL_WITHIN_S, ApiError, open_api
 from chaos.links.port import LinkControl
 from chaos.links.toxiproxy import connect_toxiproxy
 
@@ -14,9 +14,9 @@ __all__ = ["connect_links"]
 
 
 @asynccontextmanager
-async def connect_links(base_url: str) -> AsyncIterator[LinkControl]:
+async def connect_links(base_url: str, *, call_within_s: float = CALL_WITHIN_S) -> AsyncIterator[LinkControl]:
     """Control the proxy at `http://host:port`: one of ours with all it can do, else a toxiproxy-server. Raises ProxyError."""
-    async with open_api(base_url) as api:
+    async with open_api(base_url, call_within_s=call_within_s) as api:
         try:
             await api.call("GET", "/chaos/now")
         except ApiError as error:
@@ -25,5 +25,5 @@ async def connect_links(base_url: str) -> AsyncIterator[LinkControl]:
             connect = connect_toxiproxy
         else:
             connect = connect_embedded
-    async with connect(base_url) as control:
+    async with connect(base_url, call_within_s=call_within_s) as control:
         yield control

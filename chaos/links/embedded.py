@@ -13,7 +13,7 @@ import msgspec
 from chaos.errors import ProxyError
 from chaos.links.calls import compare, enable_link, end_toxic, gone_is_fine, heal_link, proxy_path, remove_link
 from chaos.links.frames import split_frames, split_lines
-from chaos.links.http import ApiClient, ApiError, open_api
+from chaos.links.http import CALL_WITHIN_S, ApiClient, ApiError, open_api
 from chaos.links.port import ActiveFault, LinkControl
 from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
 from chaos.links.toxic import Toxic
@@ -30,9 +30,12 @@ T = TypeVar("T")
 
 
 @asynccontextmanager
-async def connect_embedded(base_url: str) -> AsyncIterator[LinkControl]:
-    """Control a `chaos-drill proxy` whose API is at `http://host:port`; toxics and lease end on the way out."""
-    async with open_api(base_url) as api:
+async def connect_embedded(base_url: str, *, call_within_s: float = CALL_WITHIN_S) -> AsyncIterator[LinkControl]:
+    """Control a `chaos-drill proxy` whose API is at `http://host:port`; toxics and lease end on the way out.
+
+    No call takes longer than `call_within_s`.
+    """
+    async with open_api(base_url, call_within_s=call_within_s) as api:
         control = _Embedded(api)
         try:
             yield control

@@ -11,7 +11,7 @@ import anyio
 
 from chaos.errors import ProxyError
 from chaos.links.calls import compare, enable_link, end_toxic, heal_link, proxy_path, remove_link
-from chaos.links.http import ApiClient, ApiError, open_api
+from chaos.links.http import CALL_WITHIN_S, ApiClient, ApiError, open_api
 from chaos.links.port import ActiveFault, LinkControl, UnsupportedError
 from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
 from chaos.links.toxic import Toxic
@@ -25,12 +25,13 @@ _END_WITHIN_S = 10.0
 
 
 @asynccontextmanager
-async def connect_toxiproxy(base_url: str) -> AsyncIterator[LinkControl]:
+async def connect_toxiproxy(base_url: str, *, call_within_s: float = CALL_WITHIN_S) -> AsyncIterator[LinkControl]:
     """Control a toxiproxy-server whose API is at `http://host:port`; toxics injected here end on the way out.
 
     It has no leases: if this process is killed, its toxics stay. Of a server that others use nothing else is touched.
+    No request takes longer than `call_within_s`.
     """
-    async with open_api(base_url) as api:
+    async with open_api(base_url, call_within_s=call_within_s) as api:
         control = _Toxiproxy(api)
         try:
             yield control

@@ -72,7 +72,7 @@ class Proxy:
         self._listener = listener
         self.listen = listener.text
         self.enabled = True
-        self.server.events.emit("proxy.started", proxy=self.name, listen=self.listen)
+        self.server.events.emit("proxy.started", proxy=self.name, listen=self.listen, upstream=self.upstream)
 
     async def _make_listener(self) -> Acceptor:
         path = self.unix(self.listen)

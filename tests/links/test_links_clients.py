@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.errors import ProxyError
-from chaos.links import connect_embedded, probe_connect
+from chaos.links import LinkControl, Toxic, connect_embedded, connect_toxiproxy, probe_connect
 from chaos.links.frames import split_frames
 from chaos.links.http import open_api
+from chaos.model.link import Link
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -71,6 +72,35 @@ async def test_a_server_that_never_answers_is_given_up() -> None:
             await api.call("GET", "/version")
         with pytest.raises(ProxyError, match=r"no answer within 0\.05 s"):
             await api.stream("/chaos/wire").__aenter__()
+
+
+CALLS: dict[str, Callable[[LinkControl], Awaitable[object]]] = {
+    "now_ns": lambda links: links.now_ns(),
+    "acquire": lambda links: links.acquire(holder="h", ttl_ms=1, hard_end_ms=1),
+    "create": lambda links: links.create(Link(name="a>b"), upstream="u:1"),
+    "inject": lambda links: links.inject("a>b", Toxic(type="noop")),
+    "end": lambda links: links.end("a>b", "noop"),
+    "heal": lambda links: links.heal("a>b"),
+    "read_back": lambda links: links.read_back(),
+    "enable": lambda links: links.enable("a>b", enabled=False),
+    "status": lambda links: links.status(),
+    "connections": lambda links: links.connections(),
+    "end_connection": lambda links: links.end_connection(1),
+    "events": lambda links: anext(links.events()),
+    "wire": lambda links: anext(links.wire()),
+    "remove": lambda links: links.remove("a>b"),
+}
+
+
+@pytest.mark.parametrize("connect", [connect_embedded, connect_toxiproxy], ids=["embedded", "toxiproxy"])
+@pytest.mark.parametrize("name", CALLS)
+async def test_no_call_waits_without_end(
+    connect: Callable[..., AbstractAsyncContextManager[LinkControl]], name: str
+) -> None:
+    """Of a server that accepts and says nothing, every call is given up or refused before it is made."""
+    async with answering(None) as url, asyncio.timeout(20), connect(url, call_within_s=0.02) as control:
+        with pytest.raises(ProxyError, match=r"no answer within 0\.02 s|is not to be had"):
+            await CALLS[name](control)
 
 
 async def test_a_wire_log_that_breaks_off_is_an_error() -> None:

@@ -242,6 +242,7 @@ async def test_a_reload_touches_only_what_changed(filed: Filed) -> None:
     assert after["same"]["listen"] == before["same"]["listen"]
     assert [one["name"] for one in after["same"]["toxics"]] == ["slow"]
     assert after["moves"]["upstream"] == "127.0.0.1:1"
+    assert after["moves"]["listen"] == before["moves"]["listen"]
 
 
 async def test_an_unchanged_file_changes_nothing_even_what_the_api_changed(filed: Filed) -> None:
@@ -285,6 +286,18 @@ async def test_two_proxies_may_swap_their_addresses(filed: Filed) -> None:
     assert {name: one["listen"] for name, one in (await filed.shown()).items()} == {
         "a": at["b"], "b": at["a"], "d": at["c"],
     }  # fmt: skip
+
+
+async def test_an_address_that_its_proxy_keeps_is_not_free(filed: Filed) -> None:
+    """A proxy whose upstream alone changes does not give its port away for the taking."""
+    filed.write(proxy("a"))
+    await filed.config.load()
+    before = await filed.shown()
+    filed.write(proxy("a", upstream="127.0.0.1:2"), proxy("b", listen=before["a"]["listen"]))
+    status, error = await filed.api.ask("POST", "/chaos/reload")
+    assert status == 400
+    assert error["error"].endswith("bind: address already in use")
+    assert await filed.shown() == before
 
 
 async def test_a_bad_reload_changes_nothing(filed: Filed) -> None:

@@ -23,11 +23,13 @@ _log = logging.getLogger("chaos.proxy.config")
 
 async def check_plan(registry: Registry, plan: Plan) -> list[str]:
     """What would go wrong, as `file:line:column: text`: addresses that cannot be had, toxics whose names the API has taken."""
-    leaving = [*plan.remove, *(change.proxy for change in plan.change if change.moves)]
+    leaving = [*plan.remove, *(change.proxy for change in plan.change if change.listen is not None)]
     freed = {proxy.listen for proxy in leaving if proxy.enabled}
     starting = [entry for entry in plan.create if entry.settings.enabled]
     starting += [
-        change.entry for change in plan.change if change.enabled and (change.moves or not change.proxy.enabled)
+        change.entry
+        for change in plan.change
+        if change.enabled and (change.listen is not None or not change.proxy.enabled)
     ]
     problems: list[str] = []
     taken: dict[str, Entry] = {}
@@ -94,7 +96,7 @@ async def apply_plan(registry: Registry, plan: Plan) -> None:
 
 async def _change(change: Change) -> None:
     if change.moves:
-        await change.proxy.update(listen=change.new.listen, upstream=change.new.upstream, enabled=change.enabled)
+        await change.proxy.update(listen=change.listen, upstream=change.new.upstream, enabled=change.enabled)
     else:
         await change.proxy.update(enabled=change.enabled)
 

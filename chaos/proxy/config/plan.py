@@ -30,9 +30,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         return self.entry.settings
 
     @property
+    def listen(self) -> str | None:
+        """The new address, None if the file's word did not change: a port of the system's choice stays."""
+        return self.new.listen if self.new.listen != self.old.listen else None
+
+    @property
     def moves(self) -> bool:
         """Whether its listener or upstream changes, which costs its connections."""
-        return (self.old.listen, self.old.upstream) != (self.new.listen, self.new.upstream)
+        return self.listen is not None or self.old.upstream != self.new.upstream
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
