@@ -22,7 +22,7 @@ from chaos.engine.lease_keeper import keep_renewing
 from chaos.engine.leases import StoredLease, keep_lease
 from chaos.engine.redaction import Redaction
 from chaos.engine.standstill import watch_standstill
-from chaos.errors import NotReadyError
+from chaos.errors import NotReadyError, ProxyError
 from chaos.links import LinkControl, connect_embedded
 from chaos.model.event import AnyEvent, LinkUp, ProcessExited, ProcessStarted
 from chaos.model.plan import Plan
@@ -130,7 +130,9 @@ def _wake(children: Children, name: str) -> None:
 async def _tell_exits(children: Children, emit: Emit, give_up: GiveUp) -> None:
     async for exit_ in children.exits:
         if exit_.code is None and not exit_.expected:
-            give_up("the process supervisor is gone, and all children with it; see logs/supervisor.log and run it again")
+            give_up(
+                "the process supervisor is gone, and all children with it; see logs/supervisor.log and run it again"
+            )
         emit(_exited(exit_))
 
 
@@ -184,7 +186,13 @@ async def _create_links(
     listeners: dict[str, str] = {}
     for link in plan.links:
         upstream = link.upstream or str(_upstream(upstreams, link.callee, link.name))
-        listeners[link.name] = await control.create(link, upstream=upstream, listen=link.listen or "127.0.0.1:0")
+        try:
+            listeners[link.name] = await control.create(link, upstream=upstream, listen=link.listen or "127.0.0.1:0")
+        except ProxyError as error:
+            where = (
+                f" at {link.listen}: free that address, or leave `listen` out of the link map" if link.listen else ""
+            )
+            raise NotReadyError(f"link {link.name} has no listener{where} ({error})") from error
         emit(LinkUp(t_ns=now_ns(), link=link.name, listen=listeners[link.name], upstream=upstream))
     return listeners
 
