@@ -65,6 +65,9 @@ def _main(words: list[str]) -> int:
             return proxy(words[1:])
         parser = _parser()
         if name not in _COMMANDS:
+            if name and words[0] == name and (near := _nearest(name)):
+                print(f"chaos-drill: there is no command {name!r}: did you mean {near}?", file=sys.stderr)
+                return 2
             parser.parse_args(words)
             parser.print_help()
             return 0 if not words else 2
@@ -72,6 +75,12 @@ def _main(words: list[str]) -> int:
         return _run(command, parser, words, name)
     except KeyboardInterrupt:
         return 130
+
+
+def _nearest(name: str) -> str:
+    import difflib  # only for a typo
+
+    return next(iter(difflib.get_close_matches(name, _COMMANDS, n=1)), "")
 
 
 def _run(command: _Command, parser: argparse.ArgumentParser, words: list[str], name: str) -> int:

@@ -69,6 +69,7 @@ def test_a_typo_in_a_scenario_is_located(tmp_path: Path, capsys: pytest.CaptureF
     ("arguments", "hint"),
     [
         (["run", "smoek"], "did you mean smoke?"),
+        (["vaildate", "smoke"], "there is no command 'vaildate': did you mean validate?"),
         (["run", "smoke", "--defect", "swalowed-error"], "did you mean swallowed-error?"),
         (["run", "no/such/file.yaml"], "there is no file"),
         (["report", "nothing-like-this", "--out", "nowhere"], "nowhere"),
