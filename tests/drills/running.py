@@ -19,8 +19,6 @@ import psutil
 
 WAIT_S = 110.0
 GONE_WITHIN_S = 10.0
-# A drill judges a system by its answers: where we may, it goes before the tests that run beside it.
-_PRECEDENCE = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +91,7 @@ class Running:
 def start_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -> Iterator[Running]:
     """Start `chaos-drill run ...`; whatever happens, it is ended and nothing of it is left afterwards."""
     process = subprocess.Popen(
-        [*_PRECEDENCE, sys.executable, "-m", "chaos", "run", *arguments, "--out", str(out)],
+        [sys.executable, "-m", "chaos", "run", *arguments, "--out", str(out)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
         env={**os.environ, **(env or {})}, start_new_session=True,
     )  # fmt: skip
