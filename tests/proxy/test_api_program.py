@@ -17,8 +17,10 @@ import httpx
 import pytest
 
 from chaos.errors import UsageError
-from chaos.links import probe_connect
+from chaos.links import connect_links, probe_connect
+from chaos.proxy.config import read_page
 from chaos.proxy.flags import Flags, parse_flags
+from chaos.testing.server import running_proxy
 
 WITHIN_S = 20.0
 
@@ -212,6 +214,26 @@ async def test_an_address_that_is_taken_is_an_error_of_the_environment() -> None
             _, errors = await second.communicate()
     assert second.returncode == 5
     assert b"choose another -port" in errors
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+async def test_the_api_can_be_had_over_ipv6(host: str) -> None:
+    """With or without brackets; bound to loopback, it checks Host there too."""
+    with running_proxy("-host", host) as (told, port):
+        assert told == "::1"
+        async with connect_links(f"http://[::1]:{port}") as links:
+            assert await links.status() == ()
+        async with httpx.AsyncClient(trust_env=False, timeout=WITHIN_S) as client:
+            refused = await client.get(f"http://[::1]:{port}/proxies", headers={"Host": "evil.example"})
+            assert refused.status_code == 403
+
+
+def test_the_shipped_config_reads_without_a_word() -> None:
+    """`proxies/toxiproxy.json` has neither problems nor warnings."""
+    path = Path(__file__).parents[2] / "proxies" / "toxiproxy.json"
+    page = read_page(path.read_bytes(), path.name)
+    assert (page.problems, page.warnings) == ([], [])
+    assert len(page.entries) == 14
 
 
 async def test_readiness_can_be_told_to_a_descriptor() -> None:

@@ -37,6 +37,9 @@ async def serve_http(app: App, host: str, port: int) -> AsyncIterator[tuple[str,
         task = asyncio.ensure_future(_Connection(app, reader, writer).run())
         connections.add(task)
         task.add_done_callback(connections.discard)
+        task.add_done_callback(
+            lambda _task: writer.close()
+        )  # one cancelled before its first step closes nothing itself
 
     server = await asyncio.start_server(accept, host, port, backlog=512)
     try:
