@@ -107,7 +107,7 @@ class Pipe:
         if self.rewrite is not None:
             data = self.rewrite(data)
         if self.seats:
-            self._run(0, [data], monotonic_ns())
+            self._pass(data, monotonic_ns())
         elif self.sink is None:
             self._write(data)
         else:
@@ -186,6 +186,23 @@ class Pipe:
         self.entered = self.passed = None
 
     # Inside.
+
+    def _pass(self, data: bytes, now_ns: int) -> None:
+        """One chunk through all stages for as long as each lets it go as it is; the rest is `_run`'s."""
+        at_rest = not self.paused
+        for index, seat in enumerate(self.seats):
+            stage = seat.stage
+            items = stage.data(data, now_ns)
+            if stage.acted or len(items) != 1 or items[0].__class__ is not bytes:
+                if stage.acted or items:
+                    self._after(seat, items)
+                self._run(index + 1, items, now_ns)
+                return
+            data = items[0]
+            at_rest = at_rest and stage.wake_ns is None and not stage.held
+        self._write(data)
+        if not at_rest:
+            self._settle()
 
     def _run(self, index: int, items: list[Item], now_ns: int) -> None:
         """Push items through the stages from `index` on, then out."""
