@@ -6,7 +6,9 @@ import contextlib
 import errno
 import io
 import os
+import select
 import signal
+import stat
 import sys
 from collections.abc import Iterator
 from typing import TextIO
@@ -14,27 +16,37 @@ from typing import TextIO
 __all__ = ["exit_with", "ignore_signals", "open_outlets", "output_failure"]
 
 _GONE = frozenset({errno.EPIPE, errno.EIO, errno.ECONNRESET})
+_PATIENCE_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Outlet(io.FileIO):
     """A file descriptor that may take no more: the rest is dropped, so that exit codes stay what they are.
 
-    `failure` says why, unless the reader merely went away.
+    `failure` says why, unless the reader merely went away. A pipe of which nobody reads gets `patience_s` (None: for ever; nor does a
+    terminal that was stopped with Ctrl-S lose a line).
     """
 
     failure: OSError | None = None
+    patience_s: float | None = None
     _over = False
 
     def write(self, data: object) -> int:
         """Write, or drop it once a write has failed."""
         view = memoryview(data)  # type: ignore[arg-type]  # a buffer, as the base class has it
         try:
-            return view.nbytes if self._over else super().write(view) or 0
+            if self._over or not self._takes_more():
+                self._over = True
+                return view.nbytes
+            # A pipe that is ready takes this much without waiting (POSIX, PIPE_BUF).
+            return super().write(view if self.patience_s is None else view[: select.PIPE_BUF]) or 0
         except OSError as error:
             self._over = True
             self.failure = None if error.errno in _GONE else error
             return view.nbytes
+
+    def _takes_more(self) -> bool:
+        return self.patience_s is None or bool(select.select([], [self], [], self.patience_s)[1])
 
 
 def output_failure() -> OSError | None:
@@ -57,9 +69,8 @@ def open_outlets() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(
-                os.devnull, os.O_RDWR
-            )  # the lowest free number: else a socket of ours would become somebody's output
+            # It gets the lowest free number: else a socket of ours would become somebody's output.
+            os.open(os.devnull, os.O_RDWR)
     sys.stdout = _replaced(sys.stdout, sys.__stdout__, 1)
     sys.stderr = _replaced(sys.stderr, sys.__stderr__, 2)
 
@@ -70,6 +81,8 @@ def _replaced(stream: TextIO | None, original: TextIO | None, number: int) -> Te
         return stream
     encoding, errors = getattr(stream, "encoding", "utf-8"), getattr(stream, "errors", "replace")
     raw = _Outlet(number, "w", closefd=False)
+    if number == 2 and stat.S_ISFIFO(os.fstat(number).st_mode):
+        raw.patience_s = _PATIENCE_S  # progress nobody reads must not keep a finished run from ending
     return io.TextIOWrapper(
         io.BufferedWriter(raw), encoding=encoding, errors=errors, line_buffering=number == 2 or raw.isatty()
     )

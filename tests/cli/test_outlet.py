@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -39,6 +40,24 @@ def test_a_reader_who_went_away_changes_nothing(stored: list[str], code: int) ->
     finally:
         os.close(writer)
     assert (found.returncode, found.stderr) == (code, b"")
+
+
+def test_progress_that_nobody_reads_keeps_no_command_from_ending(tmp_path: Path) -> None:
+    """Standard error is a pipe, full and never read: the command still ends, with its own exit code."""
+    reader, writer = os.pipe()
+    try:
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(4096))
+        os.set_blocking(writer, True)
+        found = subprocess.run(
+            [sys.executable, "-m", "chaos", "report", str(tmp_path)], stderr=writer, timeout=WITHIN_S, check=False
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert found.returncode == 2
 
 
 def test_closed_outputs_change_nothing(stored: list[str], code: int) -> None:
