@@ -327,6 +327,17 @@ async def test_a_bad_reload_changes_nothing(filed: Filed) -> None:
         assert await filed.shown() == before
 
 
+async def test_a_reload_is_an_event(filed: Filed) -> None:
+    """With the names of what it touched."""
+    filed.write(proxy("a"), proxy("b"))
+    await filed.config.load()
+    async with filed.api.events() as events:
+        filed.write(proxy("a"), proxy("c"))
+        await filed.config.reload()
+        told = await events.until("config.reloaded")
+    assert (told["created"], told["changed"], told["removed"]) == (["c"], [], ["b"])
+
+
 async def test_a_server_without_a_file_says_so() -> None:
     """There is nothing to reload."""
     async with open_rig_api() as api:

@@ -78,6 +78,21 @@ async def test_a_connection_can_be_ended_either_way(how: str) -> None:
             assert (status, error["error"]) == (404, f"connection {number} not found; it ended, or never was")
 
 
+async def test_a_connection_that_a_fault_holds_is_listed_and_can_be_ended() -> None:
+    """Accepted and never dialled, it has a client all the same."""
+    async with open_rig_api() as api:
+        listen = await make(api, "a", "127.0.0.1:1")
+        await api.ask("POST", "/proxies/a/toxics", {"type": "hang", "name": "wedged"})
+        async with api.events() as events, joined(listen) as client:
+            client.writer.write(b"anybody there?")
+            await events.until("connection.open")
+            _, (held,) = await api.ask("GET", "/chaos/connections")
+            assert (held["state"], held["toxics"]) == ("held", ["wedged"])
+            assert (await api.ask("DELETE", f"/chaos/connections/{held['id']}?how=rst"))[0] == 204
+            assert await client.ending() == "rst"
+            assert (await events.until("connection.close"))["status"] == "killed"
+
+
 async def test_all_connections_of_a_proxy_can_be_ended() -> None:
     """Of the proxy named and no other; whose must be said, and how must be a word that is known."""
     async with open_rig_api() as api, echo_server() as upstream:
