@@ -90,13 +90,15 @@ def blamed_link(operation: Operation, concerns: Iterable[Concern], fault: str | 
 def _turning_point(case: Case, operation: Operation) -> str | None:
     """The service that made something else of an error from below: its last answer from there failed, what it answered is no such failure.
 
-    Known where the wire shows both sides.
+    Known where the wire shows both sides. Of several it is the one nearest to the caller: a stream that was cut below had to begin with
+    200, and who made the final answer of it comes later.
     """
     last: dict[str, str] = {}
     for one in case.story(operation):
         if one.kind == "reply" and one.status:
+            last.pop(one.link, None)  # the order is that of the last replies
             last[one.link] = one.status
-    for name, status in last.items():
+    for name, status in reversed(last.items()):
         service = case.links[name].callee if name in case.links else ""
         below = [last[each] for each in last if each in case.links and case.links[each].caller == service]
         if any(_failed(each) for each in below) and not _passed_on(status, below):

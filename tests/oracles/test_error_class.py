@@ -88,6 +88,19 @@ def test_the_finding_names_the_service_that_changed_the_error(inner: str, outer:
     assert finding.where == where
 
 
+def test_a_stream_that_began_well_does_not_hide_who_made_the_answer() -> None:
+    """The gateway's 200 was on its way before the cut; api made a 500 of the 502 that told of it."""
+    failed = operation(22.05, error(500))
+    wire = (
+        *exchange(failed, "gateway>provider", "broken"),
+        *exchange(failed, "rag>gateway", status="200"),
+        *exchange(failed, "api>rag", status="502"),
+        *exchange(failed, "driver>api", status="500"),
+    )
+    (finding,) = judged(run(plan(fault()), *steady_load(20, 26), failed, wire=wire), UNDER).findings
+    assert finding.where == "logs of api; link gateway>provider"
+
+
 def test_a_scenario_may_declare_statuses() -> None:
     """Overrides per operation."""
     assert under(error(409), statuses={"ask": (409,)}).verdict is Verdict.HOLDS
