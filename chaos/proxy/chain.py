@@ -140,7 +140,7 @@ class Chain:
             toxic.scheduled = True
             self._server.collector.hold()
         if toxic.at_ns is not None and toxic.at_ns > time.monotonic_ns():
-            toxic.timer = self._server.timers.at(toxic.at_ns, lambda: self._begin(toxic))
+            toxic.timer = self._server.timers.at(toxic.at_ns, lambda: self._begin(toxic), prompt=True)
         else:
             self._begin(toxic)
 
@@ -168,7 +168,7 @@ class Chain:
             # From the planned start: a late onset does not move the end.
             start_ns = now_ns if toxic.at_ns is None else toxic.at_ns
             toxic.end_ns = start_ns + min(round(toxic.for_ms * MS), MAX_NS)
-            toxic.timer = self._server.timers.at(toxic.end_ns, lambda: self.remove(toxic, "ended"))
+            toxic.timer = self._server.timers.at(toxic.end_ns, lambda: self.remove(toxic, "ended"), prompt=True)
         else:
             self._schedule_over(toxic)
 

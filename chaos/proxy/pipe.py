@@ -289,7 +289,7 @@ class Pipe:
         if wake_ns is not None and (self._timer is None or wake_ns < self._timer.when_ns):
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._timers.at(wake_ns, self._wake)
+            self._timer = self._timers.at(wake_ns, self._wake, prompt=True)
         pause = self._sink_full or held > self._capacity
         if pause != self.paused:
             self._pause(pause)

@@ -22,15 +22,21 @@ _NONBLOCK_CLOEXEC = os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0)
 _ABSOLUTE = 1
 # Fewer dead entries than this are not worth a sweep.
 SWEEP_AT = 64
+#: A prompt timer further away than this is woken for twice, first so long before its time.
+IDLE_NS = 2_000_000
+LEAD_NS = 300_000
 
 
 class Timer:
     """A call that was scheduled; `cancel()` makes sure that it does not happen."""
 
-    __slots__ = ("_cancelled", "call", "when_ns")
+    __slots__ = ("_cancelled", "call", "prompt", "when_ns")
 
-    def __init__(self, when_ns: int, call: Callable[[], None], cancelled: Callable[[], None]) -> None:
+    def __init__(
+        self, when_ns: int, call: Callable[[], None], cancelled: Callable[[], None], *, prompt: bool = False
+    ) -> None:
         self.when_ns = when_ns
+        self.prompt = prompt
         self.call: Callable[[], None] | None = call
         self._cancelled = cancelled
 
@@ -59,12 +65,16 @@ class Timers:
         self._armed_ns: int | None = None
         self._alarm: _Alarm = _timerfd(loop, self._fire) or _LoopAlarm(loop, self._fire)
 
-    def at(self, when_ns: int, call: Callable[[], None]) -> Timer:
-        """Call at that moment or as soon after it as the loop gets round to it."""
-        timer = Timer(when_ns, call, self._cancelled)
+    def at(self, when_ns: int, call: Callable[[], None], *, prompt: bool = False) -> Timer:
+        """Call at that moment or as soon after it as the loop gets round to it.
+
+        `prompt`: worth a wakeup of its own shortly before. After milliseconds of sleep the caches are cold, and the first turn
+        of the loop takes several times as long as the second.
+        """
+        timer = Timer(when_ns, call, self._cancelled, prompt=prompt)
         heapq.heappush(self._heap, (when_ns, next(self._serial), timer))
         if self._armed_ns is None or when_ns < self._armed_ns:
-            self._arm(when_ns)
+            self._arm(timer)
         return timer
 
     def __len__(self) -> int:
@@ -83,8 +93,10 @@ class Timers:
         self._heap.clear()
         self._alarm.close()
 
-    def _arm(self, when_ns: int) -> None:
-        self._armed_ns = when_ns
+    def _arm(self, timer: Timer) -> None:
+        self._armed_ns = when_ns = timer.when_ns
+        if timer.prompt and when_ns - time.monotonic_ns() > IDLE_NS:
+            when_ns -= LEAD_NS
         self._alarm.set(when_ns)
 
     def _fire(self) -> None:
@@ -110,7 +122,7 @@ class Timers:
         while self._heap and self._heap[0][2].call is None:
             self._pop()
         if self._heap and (self._armed_ns is None or self._heap[0][0] < self._armed_ns):
-            self._arm(self._heap[0][0])
+            self._arm(self._heap[0][2])
 
 
 class _LoopAlarm:

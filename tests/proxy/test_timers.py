@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -96,3 +97,20 @@ async def test_a_call_that_raises_does_not_stop_the_others(timers: Timers) -> No
     timers.at(now_ns + MS, done.set)
     await asyncio.wait_for(done.wait(), 10)
     assert [str(error) for error in heard] == ["on purpose"]
+
+
+async def test_prompt_calls_are_woken_for_twice_and_made_once(timers: Timers) -> None:
+    """The wakeup before the time makes no call; the call comes, in order with others, never early."""
+    called: list[tuple[str, int]] = []
+    done = asyncio.Event()
+
+    def note(name: str) -> None:
+        called.append((name, time.monotonic_ns()))
+
+    start_ns = time.monotonic_ns()
+    for name, after_ms, prompt in (("late", 12, True), ("soon", 1, True), ("plain", 6, False)):
+        timers.at(start_ns + after_ms * 1_000_000, partial(note, name), prompt=prompt)
+    timers.at(start_ns + 13_000_000, done.set)
+    await asyncio.wait_for(done.wait(), 10)
+    assert [name for name, _ in called] == ["soon", "plain", "late"]
+    assert all(t_ns >= start_ns + ms * 1_000_000 for (_, t_ns), ms in zip(called, (1, 6, 12), strict=True))
