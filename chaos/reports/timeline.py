@@ -6,6 +6,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from rich.cells import cell_len, set_cell_size
 
@@ -101,7 +102,8 @@ def _line(axis: _Axis, label: str, picture: str, tail: str = "") -> str:
 
 def _ticks(axis: _Axis) -> str:
     """Round seconds of the run, as far apart as their texts need."""
-    step = next((one for one in _STEPS_S if one / axis.column_s >= 8), _STEPS_S[-1])
+    least_s = 8 * axis.column_s  # of a record that was tampered with, any number
+    step = next((one for one in _STEPS_S if one >= least_s), ceil(least_s))
     row = [" "] * axis.columns
     at = -(-(axis.start_ns - axis.zero_ns) // int(step * 1e9)) * int(step * 1e9)
     while (t_ns := axis.zero_ns + at) < axis.end_ns:

@@ -144,3 +144,13 @@ def test_a_run_without_operations_shows_none() -> None:
     """Sparklines of nothing are empty and say so."""
     idle = msgspec.structs.replace(sample_evidence(), operations=())
     assert [line.split()[-1] for line in timeline(idle)[-2:]] == ["none", "none"]
+
+
+def test_times_of_a_tampered_record_end() -> None:
+    """A phase that lasts for centuries gets a few ticks, not billions."""
+    evidence = sample_evidence()
+    phases = (
+        *evidence.phases[:-1],
+        msgspec.structs.replace(evidence.phases[-1], phase=PhaseName.RECOVERY, end_ns=1 << 62),
+    )
+    assert timeline(msgspec.structs.replace(evidence, phases=phases))
