@@ -76,6 +76,10 @@ class SegmentReader:
 
     def read(self, decoder: msgspec.msgpack.Decoder[list[_Record]]) -> Iterator[list[_Record]]:
         """The records of each whole batch, in order. A missing file has none. Raises JournalError if it cannot be read."""
+        if self.path.exists() and not self.path.is_file():
+            raise JournalError(
+                f"{self.path}: is no file; this is not how a run was recorded"
+            )  # a FIFO would wait for ever
         try:
             with self.path.open("rb") as file:
                 for payload in self._payloads(file):

@@ -210,3 +210,14 @@ def test_text_that_is_no_utf8_is_damage_like_any_other(recorded: Path, tmp_path:
     (folder / "journal.jsonl").write_bytes(first.replace(b"quickstart", b"quick\xf7tart", 1) + b"\n" + rest)
     with pytest.raises(JournalError, match="journal"):
         read_evidence(folder)
+
+
+@pytest.mark.timeout(30)
+def test_what_is_no_file_is_refused(recorded: Path, tmp_path: Path) -> None:
+    """A FIFO in a record from somebody else: nobody waits for its writer."""
+    folder = tmp_path / "run"
+    shutil.copytree(recorded, folder)
+    (folder / "wire.msgpack").unlink()
+    os.mkfifo(folder / "wire.msgpack")
+    with pytest.raises(JournalError, match="is no file"):
+        read_evidence(folder)
