@@ -4,7 +4,8 @@
 
 Numbers in front of the measures are those of the design's list. `cpu` rows are the proxy process's own CPU time, which compares on
 a shared machine; `wall` rows are reported only. `one core`: client, proxy and server on one; `own core`: the proxy alone on its
-core, client and server on another; `free`: wherever the system puts them. A cell is the median of all rounds; `log` is with a toxic
+core, client and server on another; `free`: wherever the system puts them. A cell is the median of all rounds, a
+ratio that of the rounds' ratios; `log` is with a toxic
 in the chain and the wire log at work, `http` with framing on top.
 """
 
@@ -72,21 +73,19 @@ def median(values: Values, name: str) -> float | None:
     return statistics.median(values[name]) if values.get(name) else None
 
 
-def show(title: str, values: Values, *, against: str = "", targets: str = "", factor: float = 1.0) -> None:
+def show(title: str, values: Values, *, against: str = "", targets: str = "") -> None:
     """One row: the columns, then plain against Toxiproxy plain, and with toxic and log against Toxiproxy with a toxic."""
     found = {name: median(values, name) for name in COLUMNS}
-    cells = "".join(f"{'-' if value is None else format(value * factor, '.4g'):>15}" for value in found.values())
-    ratios = [
-        _ratio(found[OURS], found[TOXI]),
-        _ratio(found[LOG], found[TOXI_NOOP]),
-        _ratio(found[OURS], found[DIRECT]),
-    ]
+    cells = "".join(f"{'-' if value is None else format(value, '.4g'):>15}" for value in found.values())
+    ratios = [_ratio(values, OURS, TOXI), _ratio(values, LOG, TOXI_NOOP), _ratio(values, OURS, DIRECT)]
     wanted = {"plain": ratios[:1], "both": ratios[:2], "direct": [ratios[0], ratios[2]], "": []}[against]
     print(f"{title:45}{cells}  {' / '.join(wanted):16}{targets}", flush=True)
 
 
-def _ratio(one: float | None, other: float | None) -> str:
-    return f"{one / other:.2f}" if one and other else "-"
+def _ratio(values: Values, one: str, other: str) -> str:
+    """The median of the ratios round by round: what slows the machine down for a while slows both."""
+    rounds = [mine / theirs for mine, theirs in zip(values.get(one, ()), values.get(other, ()), strict=False) if theirs]
+    return f"{statistics.median(rounds):.2f}" if rounds else "-"
 
 
 def added(wall: Values) -> Values:
@@ -155,7 +154,7 @@ def timing(bench: Bench) -> None:
         late: Values = {name: [] for name in (TOXI, OURS) if name in bench.apis}
         for _ in range(bench.rounds):
             for name in late:
-                late[name] += latency_error(routes[name], count)
+                late[name].append(statistics.median(latency_error(routes[name], count)))
         show(f"6 excess of 10 ms, {placement}, p50: us", late, against="plain", targets="<=.5")
     onset(bench, count)
 
