@@ -1,6 +1,6 @@
 """The fault proxy side by side: direct, a real Toxiproxy (where one is given) and ours, interleaved round by round; one table.
 
-    python benchmarks/proxy.py [--toxiproxy FILE] [--rounds 5] [--quick]
+    python benchmarks/proxy.py [--toxiproxy FILE] [--rounds 5] [--quick] [--only PART]
 
 Numbers in front of the measures are those of the design's list. `cpu` rows are the proxy process's own CPU time, which compares on
 a shared machine; `wall` rows are reported only. `one core`: client, proxy and server on one; `own core`: the proxy alone on its
@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from onset import LATENCY_MS, api_lateness, burn, latency_error, scheduled_lateness
 from passthrough import Load, Route, bulk, call, echo_server, free_port, link, messages, pin, round_trips, started
@@ -129,9 +130,7 @@ def crowds(bench: Bench) -> None:
     bench.place("own core")
     found = {}
     for count in (10, 100, 1000):
-        _, found[count] = bench.interleave(
-            lambda route, count=count: messages(route, bench.load, connections=count), (TOXI, OURS, HTTP)
-        )
+        _, found[count] = bench.interleave(partial(messages, load=bench.load, connections=count), (TOXI, OURS, HTTP))
         show(f"12 proxy CPU, {count} connections: us", found[count], against="plain")
     growth = {
         name: [many / few for many, few in zip(found[1000][name], found[10][name], strict=True)] for name in found[10]
@@ -195,6 +194,9 @@ def busy_core(core: int | None) -> Iterator[None]:
         process.join()
 
 
+PARTS: dict[str, Callable[[Bench], None]] = {"passing": pass_through, "crowds": crowds, "timing": timing}
+
+
 @contextmanager
 def opened(toxiproxy: str | None, rounds: int, load: Load) -> Iterator[Bench]:
     """Everything started; stopped on the way out."""
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("--toxiproxy", default=shutil.which("toxiproxy-server"), help="a toxiproxy-server binary")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the load")
+    parser.add_argument("--only", choices=PARTS, help="a part of the table")
     given = parser.parse_args()
     load = Load(300, 2000, 30_000_000) if given.quick else Load(3000, 20_000, 300_000_000)
     print(
@@ -230,9 +233,9 @@ def main() -> None:
     print(f"load {' '.join(f'{one:.1f}' for one in os.getloadavg())}, {given.rounds} rounds")
     print(f"{'':45}{''.join(f'{name:>15}' for name in COLUMNS)}  {'ours / Toxiproxy':16} target")
     with opened(given.toxiproxy, given.rounds, load) as bench:
-        pass_through(bench)
-        crowds(bench)
-        timing(bench)
+        for name, measure in PARTS.items():
+            if given.only in {None, name}:
+                measure(bench)
     print(f"load at the end {' '.join(f'{one:.1f}' for one in os.getloadavg())}")
 
 
