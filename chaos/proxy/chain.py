@@ -8,6 +8,7 @@ from itertools import count
 
 import msgspec
 
+from chaos.model.link import Protocol
 from chaos.proxy.connection import Connection
 from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, ToxicNotFoundError
 from chaos.proxy.picking import ramp_of, tally_of
@@ -23,7 +24,7 @@ __all__ = ["Chain"]
 class Chain:
     """In the order of creation. `listening` is called when connects must begin or cease to be refused.
 
-    `framed`: single messages can be told apart.
+    `protocol` says which messages can be told apart.
     """
 
     def __init__(
@@ -33,13 +34,13 @@ class Chain:
         connections: Callable[[], tuple[Connection, ...]],
         listening: Callable[[], None],
         *,
-        framed: bool = False,
+        protocol: Protocol | None = None,
     ) -> None:
         self._server = server
         self._link = link
         self._connections = connections
         self._listening = listening
-        self.framed = framed
+        self.protocol = protocol
         self._orders = count(1)
         self._toxics: list[Toxic] = []
 
@@ -89,7 +90,7 @@ class Chain:
         attributes = kind.decode(spec.attributes)
         if spec.lease is not None:
             self._server.leases.get(spec.lease)
-        tally_of(spec, kind, framed=self.framed)
+        tally_of(spec, kind, self.protocol)
         ramp_of(spec, kind)
         return kind, attributes
 
@@ -99,7 +100,7 @@ class Chain:
         Raises InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, BadAttributesError, LeaseNotFoundError.
         """
         kind, attributes = self.check(spec)
-        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed, framed=self.framed)
+        toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed, self.protocol)
         self._toxics.append(toxic)
         self._tell("added", toxic, type=toxic.type, stream=toxic.stream, lease=toxic.lease)
         self._schedule(toxic)

@@ -1,6 +1,6 @@
 """Which messages a toxic takes: `match` says of what kind, `count` which of them, `per` where the count begins anew. Pure.
 
-A unit is an HTTP exchange where the link is framed; elsewhere a turn, which begins when the caller speaks after the callee has.
+A unit is an exchange where the link is framed; elsewhere a turn, which begins when the caller speaks after the callee has.
 A toxic that acts on connections as they are accepted counts those.
 """
 
@@ -13,12 +13,13 @@ from typing import Generic, TypeVar
 
 from chaos.model.base import Data
 
-__all__ = ["COUNT_WORDS", "Count", "Recent", "Scope", "Tally", "Unit", "matcher"]
+__all__ = ["COUNT_WORDS", "OP_PREFIX", "Count", "Recent", "Scope", "Tally", "Unit", "matcher"]
 
 COUNT_WORDS = ("first", "every", "nth")
 #: Enough for the messages that are on their way at one time, and for the operations that still try.
 _REMEMBERED = 16_384
-_OP = "op:"
+OP_PREFIX = "op:"
+"""Begins a pattern that is about the op id."""
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
@@ -133,8 +134,8 @@ def matcher(pattern: str) -> Callable[[Unit], bool]:
 
     Anything else is compared with the whole signature, such as `POST /v1/documents/{id}`.
     """
-    about_op = pattern.startswith(_OP)
-    text = pattern.removeprefix(_OP)
+    about_op = pattern.startswith(OP_PREFIX)
+    text = pattern.removeprefix(OP_PREFIX)
     if not about_op and text.startswith("/"):
         text = f"* {text}"
     elif not about_op and " " not in text and not text.endswith("*"):

@@ -6,11 +6,14 @@ Both directions are framed where bytes enter the proxy. As long as no stage sits
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from chaos.model.wire_record import HOUSEKEEPING
+from chaos.proxy.counting import Recent, Unit
 from chaos.proxy.observer import Observer
 from chaos.proxy.pipe import Pipe
-from chaos.wire.messages import MessageFramer
+from chaos.wire.messages import MessageFramer, Row
 
 if TYPE_CHECKING:
     from chaos.proxy.connection import Connection
@@ -18,15 +21,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageObserver"]
 
+#: Exchanges of one connection that may be picked: those on their way.
+MOST_KNOWN = 1024
+
 
 class MessageObserver(Observer):
     """Base of the observers of Postgres and NATS links, which feed their framers. Touches are noted beside the records."""
 
-    __slots__ = ("_down", "_framer", "_up")
+    __slots__ = ("_down", "_framer", "_known", "_up")
 
     def __init__(self, log: WireLog, connection: Connection, framer: MessageFramer) -> None:
         super().__init__(log, connection.proxy.name, connection.number)
         self._framer = framer
+        self._known: Recent[int, Unit] | None = None
         self._up = connection.up
         self._down = connection.down
 
@@ -35,6 +42,25 @@ class MessageObserver(Observer):
         super().acted(direction, fault)
         if not self._framer.raw:
             self._framer.mark(direction, (fault,))
+
+    def units(self, direction: str) -> Callable[[], tuple[Unit, ...]]:
+        """The exchanges that the chunk has bytes of, housekeeping left out; of those that began after this was asked for first."""
+        if self._known is None:
+            self._known = Recent(MOST_KNOWN)
+            self._framer.follow(self._note)
+        lane, known, framer = self._framer.up if direction == ">" else self._framer.down, self._known, self._framer
+
+        def units() -> tuple[Unit, ...]:
+            found = () if framer.raw else map(known.get, dict.fromkeys(lane.touched))
+            return tuple(unit for unit in found if unit is not None)
+
+        return units
+
+    def _note(self, row: Row) -> None:
+        """Remember what a request is; `row` is in the order of `WireRecord`, without what is unknown at its end."""
+        if row[1] == "request" and self._known is not None and not row[6].startswith(HOUSEKEEPING):
+            trace_id, op_id = (row[10], row[13]) if len(row) > 13 else ("", "")
+            self._known.put(row[4], Unit(number=row[4], signature=row[6], trace_id=trace_id, op_id=op_id))
 
     def closed(self, status: str, fault: str, nbytes: int) -> None:
         """Abort the exchanges that are open, then note the close."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chaos.proxy.counting import Count, Scope, Tally, matcher
+from chaos.model.link import Protocol
+from chaos.proxy.counting import OP_PREFIX, Count, Scope, Tally, matcher
 from chaos.proxy.errors import BadAttributesError
 from chaos.proxy.settings import ToxicSpec
 from chaos.proxy.stage import MAX_NS, MS, ToxicType
@@ -10,7 +11,12 @@ from chaos.proxy.stage import MAX_NS, MS, ToxicType
 __all__ = ["ramp_of", "tally_of"]
 
 
-def tally_of(spec: ToxicSpec, kind: ToxicType, *, framed: bool) -> Tally | None:
+#: Protocols whose messages are told apart, and those of them that say which operation a message belongs to.
+_FRAMED = frozenset({Protocol.HTTP, Protocol.POSTGRES, Protocol.NATS})
+_NAMING = frozenset({Protocol.HTTP, Protocol.NATS})
+
+
+def tally_of(spec: ToxicSpec, kind: ToxicType, protocol: Protocol | None) -> Tally | None:
     """What picks the messages (or connections) that the toxic acts on; None for all of them. Raises BadAttributesError."""
     if spec.count is None and spec.match is None:
         if spec.per is not None:
@@ -19,16 +25,27 @@ def tally_of(spec: ToxicSpec, kind: ToxicType, *, framed: bool) -> Tally | None:
     if not kind.countable:
         raise BadAttributesError(f"{kind.name} acts on the whole link: leave count and match out")
     scope = _scope(spec, kind)
-    if not framed and (spec.match is not None or scope is Scope.OPERATION):
-        asked = "match" if spec.match is not None else "per operation"
-        raise BadAttributesError(
-            f"{asked} needs a link whose messages are told apart: create the proxy with protocol http, or count per link or connection"
-        )
+    _check_protocol(spec, scope, protocol)
     try:
         count = None if spec.count is None else Count.of(spec.count)
     except ValueError as error:
         raise BadAttributesError(str(error)) from error
     return Tally(count, scope, None if spec.match is None else matcher(spec.match))
+
+
+def _check_protocol(spec: ToxicSpec, scope: Scope, protocol: Protocol | None) -> None:
+    of_operation = scope is Scope.OPERATION or (spec.match or "").startswith(OP_PREFIX)
+    if protocol not in _FRAMED and (of_operation or spec.match is not None):
+        asked = "match" if spec.match is not None else "per operation"
+        raise BadAttributesError(
+            f"{asked} needs a link whose messages are told apart: create the proxy with protocol http, nats or postgres, "
+            "or count per link or connection"
+        )
+    if of_operation and protocol not in _NAMING:
+        raise BadAttributesError(
+            f"a message of {protocol} does not say which operation it belongs to: count per link or connection, "
+            "match its signature"
+        )
 
 
 def _scope(spec: ToxicSpec, kind: ToxicType) -> Scope:

@@ -47,7 +47,7 @@ class Proxy:
             self.name,
             self.connections,
             self._listen_or_refuse,
-            framed=_counts_messages(self.protocol),
+            protocol=self.protocol,
         )
 
     def __repr__(self) -> str:
@@ -161,7 +161,7 @@ class Proxy:
     def reframe(self, protocol: Protocol | None) -> None:
         """Name another protocol: it counts for connections and toxics from now on."""
         self.protocol = protocol
-        self.chain.framed = _counts_messages(protocol)
+        self.chain.protocol = protocol
 
     # Connections.
 
@@ -246,8 +246,3 @@ class Proxy:
         for toxic in self.chain.all():
             if toxic.lease == lease_id:
                 self.chain.remove(toxic, reason)
-
-
-def _counts_messages(protocol: Protocol | None) -> bool:
-    """Whether toxics can tell single messages of it apart."""
-    return protocol is Protocol.HTTP

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.model.link import Protocol
 from chaos.proxy.draws import draw_toxicity
 from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.settings import ToxicSpec
@@ -18,7 +19,13 @@ class Toxic:
     """
 
     def __init__(
-        self, spec: ToxicSpec, type_: ToxicType, attributes: Attributes, order: int, seed: int, *, framed: bool = False
+        self,
+        spec: ToxicSpec,
+        type_: ToxicType,
+        attributes: Attributes,
+        order: int,
+        seed: int,
+        protocol: Protocol | None = None,
     ) -> None:
         self.spec = spec
         self.kind = type_
@@ -33,7 +40,7 @@ class Toxic:
         self.hits = 0
         self.timer: Timer | None = None
         self.scheduled = False
-        self.tally = tally_of(spec, type_, framed=framed)
+        self.tally = tally_of(spec, type_, protocol)
         self.ramp_ns = ramp_of(spec, type_)
 
     def __repr__(self) -> str:

@@ -61,6 +61,16 @@ class MessageFramer:
         state = "raw" if self.raw else "framed"
         return f"<{type(self).__name__} {self._link}#{self._connection} {state} messages={self._number}>"
 
+    def follow(self, seen: Callable[[Row], None]) -> None:
+        """Show each record to `seen`, too, before it is written."""
+        emit = self._emit
+
+        def both(row: Row) -> None:
+            seen(row)
+            emit(row)
+
+        self._emit = both
+
     # -- what acted -------------------------------------------------------------------------------------------------
 
     def mark(self, direction: str, faults: Faults) -> None:

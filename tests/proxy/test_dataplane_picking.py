@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import time
 from typing import Any
 
@@ -114,6 +115,54 @@ async def test_a_swallowed_request_is_evidence_and_the_retry_passes(http: Any) -
     http.proxy.remove_toxic(toxic.name)
     replies = {record.status: record.faults for record in http.wire() if record.kind == "reply"}
     assert replies == {"aborted": ("blackhole_upstream",), "200": ()}
+
+
+def query(text: str) -> bytes:
+    """A simple query of Postgres' protocol."""
+    return b"Q" + struct.pack(">I", len(text) + 5) + text.encode() + b"\0"
+
+
+READY = b"Z" + struct.pack(">I", 5) + b"I"
+DONE = b"C" + struct.pack(">I", 13) + b"SELECT 1\0" + READY
+WELCOME = b"R" + struct.pack(">II", 8, 0) + READY
+
+
+async def postgres(peer: Any) -> None:
+    """A server that lets anybody in and has one answer."""
+    await peer.recv()
+    await peer.send(WELCOME)
+    while data := await peer.recv():
+        assert data[:1] == b"Q"
+        await peer.send(DONE)
+    peer.close()
+
+
+async def test_statements_are_picked_by_their_fingerprint(rig_of: Any) -> None:
+    """Every second INSERT is reset, whatever its values; start-up and other statements pass and are not counted."""
+    rig = await rig_of(postgres, protocol=Protocol.POSTGRES)
+    add(rig, "reset", match="INSERT *", count={"every": 2})
+    ends = []
+    for text in (
+        "SELECT 1",
+        "INSERT INTO t VALUES (1)",
+        "SELECT 2",
+        "INSERT INTO t VALUES (2)",
+        "INSERT INTO t VALUES (3)",
+    ):
+        client = await rig.connect()
+        await client.send(struct.pack(">II", 8, 196608))
+        await client.exactly(len(WELCOME))
+        await client.send(query(text))
+        try:
+            ends.append((await client.exactly(len(DONE)))[:1])
+        except ConnectionResetError:
+            ends.append(b"rst")
+    assert ends == [b"C", b"C", b"C", b"rst", b"C"]
+    hit = [one.signature for one in rig.wire() if one.kind == "reply" and one.faults]
+    assert len(hit) == 1
+    assert hit[0].startswith("INSERT")
+    with pytest.raises(BadAttributesError, match="does not say which operation"):
+        add(rig, "latency", match="op:x")
 
 
 async def test_turns_are_counted_where_nothing_is_framed(rig: Any) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.model.link import Protocol
 from chaos.proxy.counting import Count, Recent, Scope, Tally, Unit, matcher
 from chaos.proxy.errors import BadAttributesError
 from chaos.proxy.gate import GatedStage, Turns, chooser
@@ -209,7 +210,7 @@ def test_a_ramped_stall_eases() -> None:
 def test_what_cannot_be_picked_is_refused(type_: str, members: dict[str, object], framed: bool, text: str) -> None:
     """With status 400, and what to do instead."""
     with pytest.raises(BadAttributesError, match=text) as caught:
-        tally_of(ToxicSpec(type=type_, **members), TOXIC_TYPES[type_], framed=framed)  # type: ignore[arg-type]
+        tally_of(ToxicSpec(type=type_, **members), TOXIC_TYPES[type_], Protocol.HTTP if framed else None)  # type: ignore[arg-type]
     assert caught.value.status == 400
 
 
