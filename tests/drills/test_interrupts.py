@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import socket
@@ -18,10 +19,15 @@ pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill"), pytest.mark.t
 
 @pytest.mark.parametrize(("signo", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_interrupt_heals_judges_and_reports(signo: signal.Signals, code: int, tmp_path: Path) -> None:
-    """A signal amid the faults: no fault remains by read-back, the verdict is written, the exit code says so."""
+    """A signal amid the faults, and more while it heals and judges: no fault remains by read-back, the verdict is written, the exit code
+    says so.
+    """
     with start_drill("smoke", out=tmp_path) as drill:
         drill.wait_for("FaultStarted")
         drill.process.send_signal(signo)
+        for event in ("Interrupted", "HealChecked", "RunEnded"):
+            drill.wait_for(event)
+            drill.process.send_signal(signo)
         result = drill.finish()
     assert result.code == code, result.explain()
     events = Running(drill.process, tmp_path).events()
@@ -31,6 +37,20 @@ def test_interrupt_heals_judges_and_reports(signo: signal.Signals, code: int, tm
     assert events[-1]["event"] == "RunEnded"
     assert events[-1]["how"] == "interrupted"
     assert result.cells("healed") == {"healed/none/all": "HOLDS"}, result.explain()
+    assert_nothing_left(result.folder.name)
+
+
+def test_a_killed_proxy_ends_the_run_early(tmp_path: Path) -> None:
+    """What the run stands on is gone: it ends at once, unknown and not green, no fault can remain, and nothing is left."""
+    with start_drill("smoke", out=tmp_path) as drill:
+        proxy = drill.pid_of("proxy")
+        drill.wait_for("FaultStarted")
+        os.kill(proxy, signal.SIGKILL)
+        result = drill.finish()
+    assert result.code == 3, result.explain()
+    events = Running(drill.process, tmp_path).events()
+    assert (events[-1]["how"], events[-1]["error"].split()[0]) == ("failed", "proxy")
+    assert "proxy-gone" in {one["how"] for one in events if one["event"] == "FaultEnded"}
     assert_nothing_left(result.folder.name)
 
 
