@@ -139,7 +139,7 @@ async def test_a_lease_that_is_not_renewed_heals_by_itself(server: Server) -> No
     """A holder that falls silent loses its lease, its faults end, and renewing is refused."""
     async with held(server) as (control, _):
         await control.release()
-        await control.acquire(holder="run-2", ttl_ms=200, hard_end_ms=HOUR_MS)
+        await control.acquire(holder="run-2", ttl_ms=1500, hard_end_ms=HOUR_MS)
         await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
         records = await records_until(control, "off")
         assert records[-1].status == "lease"
@@ -152,7 +152,7 @@ async def test_the_hard_end_is_not_moved_by_renewals(server: Server) -> None:
     """However often it is renewed, a lease meets its hard end."""
     async with held(server) as (control, _):
         await control.release()
-        await control.acquire(holder="run-2", ttl_ms=HOUR_MS, hard_end_ms=300)
+        await control.acquire(holder="run-2", ttl_ms=HOUR_MS, hard_end_ms=1500)
         await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
         await control.renew()
         records = await records_until(control, "off")
@@ -163,7 +163,7 @@ async def test_a_renewal_brings_the_hard_end_forward_and_never_back(server: Serv
     """Once the end of the faults is known the lease can be cut down to it; asking for more changes nothing."""
     async with held(server) as (control, _):
         await control.arm(fault(latency=5), "a>b", at_ns=await control.now_ns(), seed=1)
-        await control.renew(hard_end_ms=300)
+        await control.renew(hard_end_ms=1500)
         await control.renew(hard_end_ms=HOUR_MS)
         records = await records_until(control, "off")
         assert records[-1].status == "hard-end"
