@@ -5,13 +5,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,6 +16,7 @@ import pytest
 
 from chaos.proxy import Options, open_registry
 from chaos.proxy.api import ControlApi, serve_http
+from tests.real_toxiproxy import MISSING, find_real_server
 
 HANG_GUARD_S = 20.0
 QUIET_S = 0.15
@@ -264,18 +262,12 @@ async def ours() -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def binary() -> str | None:
-    """A Toxiproxy server: on PATH, or as `go install` leaves it."""
-    built = Path(os.environ.get("GOPATH", Path.home() / "go")) / "bin" / "server"
-    return shutil.which("toxiproxy-server") or (str(built) if built.exists() else None)
-
-
 @asynccontextmanager
 async def real() -> AsyncIterator[httpx.AsyncClient]:
     """A real server."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    argv = [str(binary()), "-host", "127.0.0.1", "-port", str(port)]
+    argv = [str(find_real_server()), "-host", "127.0.0.1", "-port", str(port)]
     process = await asyncio.create_subprocess_exec(*argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=HANG_GUARD_S) as http:
@@ -292,7 +284,7 @@ async def real() -> AsyncIterator[httpx.AsyncClient]:
         await process.wait()
 
 
-@pytest.mark.skipif(binary() is None, reason="no toxiproxy-server on PATH nor as GOPATH/bin/server to compare with")
+@pytest.mark.skipif(find_real_server() is None, reason=MISSING)
 async def test_strict_streams_are_those_of_toxiproxy() -> None:
     """Probe by probe: the same bytes, the same ends."""
     async with ours() as our_http, real() as real_http:
