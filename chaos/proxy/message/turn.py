@@ -1,0 +1,108 @@
+"""Turns and pieces: how a connection's streams look to message faults, whatever the protocol. Pure.
+
+A turn is one exchange: an HTTP request with its response, what stands under one Sync (or one simple query) of Postgres with everything up
+to its ReadyForQuery, a NATS message with the message that answers it. Who asks is the caller (direction `>`), or, for a delivered NATS
+message, the callee (`<`). A piece is a run of bytes of one turn, or of none.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import NamedTuple, Protocol
+
+from chaos.model.base import Data
+from chaos.proxy.counting import Unit
+
+__all__ = ["Answer", "Dialect", "Forged", "Part", "Piece", "Turn"]
+
+
+class Part(IntFlag):
+    """What a piece is of its turn. `ITEM`: the n-th row, event or chunk of the answer begins here (`Piece.item` says which)."""
+
+    NONE = 0
+    FIRST = 1  # the request begins, and holds all that the framer needs to name it
+    LAST = 2  # the request is over
+    REPLY = 4  # of the answer, not of the request
+    DONE = 8  # the answer is over: the work was done
+    ITEM = 16
+    PAYLOAD = 32  # content, which may be garbled without breaking the framing
+
+
+class Turn:
+    """One exchange. `units` are what it consists of, as the framer named them (several statements under one Sync); `items` counts the
+    items of its answer so far. `replies`: an answer is expected. What acts on it is the director's own business, in `plan`.
+    """
+
+    __slots__ = ("direction", "items", "plan", "replies", "units")
+
+    def __init__(self, direction: str, *, replies: bool = True) -> None:
+        self.direction = direction
+        self.replies = replies
+        self.units: tuple[Unit, ...] = ()
+        self.items = 0
+        self.plan: object | None = None
+
+    def __repr__(self) -> str:
+        named = ", ".join(unit.signature for unit in self.units)
+        return f"<Turn {self.direction} {named or 'not named'} items={self.items}>"
+
+
+class Piece(NamedTuple):
+    """Bytes in order; `turn` is None for what belongs to no exchange and always passes. `item` counts from 1, 0 where there is none."""
+
+    data: bytes
+    turn: Turn | None = None
+    part: Part = Part.NONE
+    item: int = 0
+
+
+class Answer(Data, frozen=True, kw_only=True):
+    """What an `error` fault says: an HTTP status, an SQLSTATE, or a NATS error (`no-responders`, `-ERR text`), as text; `text` explains.
+
+    `retry_after_ms` becomes a Retry-After header (HTTP).
+    """
+
+    code: str
+    text: str = ""
+    retry_after_ms: int = 0
+
+
+class Forged(NamedTuple):
+    """What is said in the callee's place: `to_asker` to who asked; `to_callee`, if not empty, goes on in the request's place and its answer
+    is swallowed (a ROLLBACK for a COMMIT that is answered by an error). `closes`: the connection ends behind it.
+    """
+
+    to_asker: bytes
+    to_callee: bytes = b""
+    closes: bool = False
+
+
+class Dialect(Protocol):
+    """One connection's cutter. It is fed all bytes from a moment on at which nothing was under way (`MessageFramer`s say when).
+
+    Pieces joined give the bytes fed, in order, at every split of the streams: nothing is lost, nothing is made up. What cannot be cut
+    (encrypted, garbage, an upgrade) passes from there on as pieces without a turn.
+    """
+
+    ordered: bool
+    """Answers come in the order of the questions, so that a message cannot be left out alone (HTTP, Postgres; not NATS)."""
+    has_items: bool
+    """Answers consist of items that `during:n` can count."""
+
+    def asked(self, data: bytes) -> list[Piece]:
+        """Bytes from the caller. A message is kept back until it can be named."""
+
+    def answered(self, data: bytes) -> list[Piece]:
+        """Bytes from the callee."""
+
+    def kept(self, direction: str) -> int:
+        """Bytes kept back in that direction, bounded."""
+
+    def give_up(self, direction: str) -> bytes:
+        """What was kept back: the director leaves, or the stream ended."""
+
+    def refusal(self, turn: Turn, answer: Answer, *, done: bool) -> Forged:
+        """The error in the callee's place; `done`: the request was passed on and its answer swallowed."""
+
+    def garbled(self, piece: Piece) -> bytes:
+        """A payload of the same length that its receiver cannot read."""
