@@ -10,7 +10,7 @@ HOUSEKEEPING = "~"
 """Begins the signature of what no operation consists of: a pool's reset, a driver's look at types, pings, TLS requests."""
 
 WIRE_KINDS = (
-    "open",  # a connection was accepted and its upstream dialled
+    "open",  # a connection was accepted and its upstream dialled, `digest` tells from which port: `port=`
     "close",  # a connection ended; `status` is how: fin, rst, dial-failed, killed, limit (one too many)
     "request",  # a framed request passed on or held (http: head complete)
     "reply",  # a framed reply's end, or its abort; carries what happened to its exchange

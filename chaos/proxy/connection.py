@@ -148,7 +148,7 @@ class Connection:
         endpoint.outward.source = transport
         endpoint.inward.connect(transport)
         if endpoint is self.client:
-            self.observer.opened()
+            self.observer.opened(_own_port(self.upstream.transport))
             self.proxy.server.events.emit(
                 "connection.open", proxy=self.proxy.name, connection=self.number, id=self.id, client=self.peer
             )
@@ -309,6 +309,12 @@ def _peer(sock: socket.socket) -> str:
     except OSError:
         return ""
     return format_address(str(address[0]), int(address[1])) if isinstance(address, tuple) else "unix:"
+
+
+def _own_port(transport: asyncio.Transport | None) -> int:
+    """The port of our end of a connection, by which the other end knows it; 0 without one."""
+    address = transport.get_extra_info("sockname") if transport is not None else None
+    return address[1] if isinstance(address, tuple) else 0
 
 
 def _tune(transport: asyncio.Transport) -> None:

@@ -10,6 +10,9 @@ from chaos.proxy.wirelog import WireLog
 
 __all__ = ["Observer"]
 
+# What stands between a record's connection and its digest.
+_UP_TO_DIGEST = (0, "", "", 0, (), "", "", "", None, "", None, None)
+
 
 class Observer:
     """Watches one connection. Writes `open`, `touch` once per fault and direction, and `close` with what caused it."""
@@ -22,9 +25,10 @@ class Observer:
         self._number = number
         self._touched: set[tuple[str, str]] = set()
 
-    def opened(self) -> None:
-        """The connection was accepted and its upstream dialled (unless a fault keeps it from that)."""
-        self._log.append((time.monotonic_ns(), "open", self.link, self._number))
+    def opened(self, port: int = 0) -> None:
+        """The connection was accepted and its upstream dialled (unless a fault keeps it from that), from that port of ours."""
+        record = (time.monotonic_ns(), "open", self.link, self._number)
+        self._log.append((*record, *_UP_TO_DIGEST, f"port={port}") if port else record)
 
     def acted(self, direction: str, fault: str) -> None:
         """A fault acted on bytes of that direction."""

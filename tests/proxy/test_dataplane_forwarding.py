@@ -81,6 +81,19 @@ async def test_a_reset_passes_as_a_reset(open_rig: Any, side: str) -> None:
     assert [(r.kind, r.status) for r in open_rig.wire()] == [("open", ""), ("close", "rst")]
 
 
+async def test_the_wire_log_tells_from_which_port_the_upstream_was_dialled(open_rig: Any) -> None:
+    """By it, whoever the upstream says is connected is found again; one that was never dialled has none."""
+    _, upstream = await open_rig.pair()
+    open_rig.toxic("hang")
+    await open_rig.connect()
+    opened: list[str] = []
+    async with asyncio.timeout(10):
+        while len(opened) < 2:
+            opened += [one.digest for one in open_rig.wire() if one.kind == "open"]
+            await asyncio.sleep(0.001)
+    assert opened == [f"port={upstream.sock.getpeername()[1]}", ""]
+
+
 async def test_an_upstream_that_refuses_is_accept_then_eof(rig: Any) -> None:
     """The connect succeeds, then the stream ends; the wire log says why."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
