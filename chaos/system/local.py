@@ -22,6 +22,7 @@ from typing import Any, Self
 import anyio
 
 from chaos.errors import NotReadyError
+from chaos.system.callers import Caller, nats_callers, postgres_callers
 from chaos.system.child import Child, ChildExit, ChildSpec
 from chaos.system.children import Children
 from chaos.system.nats import USER, NatsServer, start_nats, wait_serving
@@ -33,12 +34,15 @@ from chaos.system.secret import Secret
 from chaos.system.services import ServiceSpec, start_service, wait_ready
 from chaos.system.wiring import Credentials, Wiring
 
-__all__ = ["DriverSettings", "LocalSystem", "Progress"]
+__all__ = ["STORES", "DriverSettings", "LocalSystem", "Progress"]
 
 Progress = Callable[[Child, float], None]
 """Told each part that came up, and the milliseconds it took to be ready."""
 
 POSTGRES, NATS, MONITOR = "postgres", "nats", "nats-monitor"
+
+STORES = (POSTGRES, NATS)
+"""Callees that tell who is connected to them."""
 
 SERVICE_GRACE_MS = 3000.0
 """A service that needs two seconds to end gracefully still gets to flush its telemetry."""
@@ -114,6 +118,15 @@ class LocalSystem:
             nats_password=self._credentials.nats,
             namespace=self._wiring.namespace,
         )
+
+    async def callers(self, store: str) -> tuple[Caller, ...]:
+        """Who is, or was, connected to one of `STORES`, by its own word. Raises NotReadyError."""
+        return await (postgres_callers(self.postgres) if store == POSTGRES else nats_callers(self.nats))
+
+    def variable(self, link: str) -> str | None:
+        """The environment variable by which the link's caller is told its listener; None if no service of ours opens it."""
+        caller = self._services.get(link.partition(">")[0])
+        return caller.calls.get(link) if caller is not None else None
 
     def secrets(self) -> frozenset[str]:
         """Every random credential of this run: nothing of it may stand in a file of the run."""
