@@ -3,6 +3,7 @@
     preflight    the journal is open, signals are watched
     bring up     supervisor, proxy, a listener for every link, dependencies, services, driver (chaos.engine.rig)
     baseline     load until two windows are steady; without that nothing is broken and the run is UNKNOWN
+    bypass       no connection to Postgres or NATS comes around the proxy; asked again at quiescence
     faults       every fault armed in the proxy with absolute times; it starts and ends them itself
     heal         shielded, with its own deadline, verified by read-back
     recovery     probes until k in a row are right and quick, or T is over; load goes on at least until settle is over
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import anyio
 
+from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
 from chaos.engine.healing import heal
 from chaos.engine.interrupts import Interrupts, watch_interrupts
@@ -119,6 +121,7 @@ class _Conductor:
         try:
             with self._interrupts.guard():
                 if await self._baseline():
+                    await self._check_bypass()
                     await self._faults()
         finally:
             healed_ns = await self._heal()
@@ -140,6 +143,9 @@ class _Conductor:
         self._recorder.steady = None
         self._steady_reached = steady
         return steady
+
+    async def _check_bypass(self) -> None:
+        await check_bypass(self._rig.system, self._plan.links, self._recorder.passages, self._recorder.emit)
 
     async def _faults(self) -> None:
         start_ns = now_ns() + LEAD_NS
@@ -176,6 +182,8 @@ class _Conductor:
         await self._enter(PhaseName.QUIESCENCE)
         await self._rig.driver.stop_load()
         await self._rig.driver.drain(self._longest_wait_s())
+        if self._steady_reached:
+            await self._check_bypass()
 
     def _longest_wait_s(self) -> float:
         if self._interrupts.over:

@@ -88,7 +88,7 @@ def _record(plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], sign
     redaction, begun = Redaction(), False
     try:
         with open_journal(folder, redact_text=redaction.text, redact_bytes=redaction.data) as journal:
-            recorder = Recorder(journal, listener, tuple(one.name for one in plan.workloads))
+            recorder = Recorder(journal, listener, plan)
             recorder.begin(_started(plan, folder.name))
             begun = True
             try:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import anyio
 import msgspec
 
+from chaos.engine.bypass import WIRE_MARKS, Passages
 from chaos.engine.clock import now_ns
 from chaos.engine.steady import SteadyState
 from chaos.errors import JournalError, ProxyError
@@ -26,6 +27,7 @@ from chaos.model.event import (
     RunStarted,
 )
 from chaos.model.operation import AnswerKind, Operation
+from chaos.model.plan import Plan
 from chaos.model.wire_record import WireRecord
 from chaos.workloads.protocol import DriverFailed, Message, OperationsBatch
 
@@ -35,8 +37,8 @@ _Stored = TypeVar("_Stored")
 
 _PROGRESS_EVERY_S = 0.5
 _RATE_WINDOW_NS = 2_000_000_000
-# The msgpack forms of the kinds that matter while the run goes on; batches without them are stored unread.
-_MARKERS = (b"\xa2on", b"\xa3off", b"\xa4lost")
+# The msgpack forms of what matters while the run goes on; batches without them are stored unread.
+_MARKERS = (b"\xa2on", b"\xa3off", b"\xa4lost", *WIRE_MARKS)
 _OURS = frozenset({"proxy", "driver", "postgres", "nats"})
 """Parts that the run brings along: without one of them it proves nothing. A service that dies is the system's own affair."""
 
@@ -48,16 +50,17 @@ class Recorder:
     as soon as something can be written again. `give_up` hears, once or more, why the run proves nothing any more.
     """
 
-    def __init__(self, journal: Journal, listener: Callable[[AnyEvent], None], workloads: tuple[str, ...]) -> None:
+    def __init__(self, journal: Journal, listener: Callable[[AnyEvent], None], plan: Plan) -> None:
         self._journal = journal
         self._listener = listener
         self._decoder = msgspec.msgpack.Decoder(list[WireRecord])
         self._ends: deque[int] = deque()
         self._outcomes: Counter[AnswerKind] = Counter()
         self._active: dict[tuple[str, str], None] = {}
-        self._waiting_for = set(workloads)
+        self._waiting_for = {one.name for one in plan.workloads}
         self._unhealed: dict[tuple[str, str], None] = {}
         self._unwritten: Counter[str] = Counter()
+        self.passages = Passages(plan.links)
         self.probed = anyio.Event()
         self.steady: SteadyState | None = None
         self.give_up: Callable[[str], None] = lambda _why: None
@@ -83,8 +86,10 @@ class Recorder:
                 self._written("wire records", 1, partial(self._journal.wire, payload))
                 if any(marker in payload for marker in _MARKERS):
                     for record in self._decoder.decode(payload):
+                        self.passages.take(record)
                         self._note_fault(record)
         except ProxyError as error:
+            self.passages.gaps = "the wire log broke off"
             self.emit(EvidenceLost(t_ns=now_ns(), what=f"the wire log: {error}", count=1))
 
     async def follow_driver(self, messages: AsyncIterable[Message]) -> None:

@@ -9,6 +9,7 @@ from chaos.journal.reader import JournalReader
 from chaos.journal.segment import SegmentReader
 from chaos.model.event import (
     BaselineJudged,
+    BypassChecked,
     ClockSample,
     Event,
     EvidenceLost,
@@ -63,6 +64,7 @@ class _Collected:
         self.faults = FaultTimes()
         self.phases: list[tuple[PhaseName, int]] = []
         self.clock: list[int] = []
+        self.bypasses: list[BypassChecked] = []
         self.refusals: list[RefusalProbed] = []
         self.heals: list[HealChecked] = []
         self.lags: list[LoopLagged] = []
@@ -104,6 +106,8 @@ class _Collected:
 
     def _listed(self, event: Event) -> None:
         match event:
+            case BypassChecked():
+                self.bypasses.append(event)
             case RefusalProbed():
                 self.refusals.append(event)
             case HealChecked():
@@ -175,6 +179,7 @@ class _Collected:
             phases=self._phases(end_ns),
             faults=self.faults.intervals(),
             baseline=self.baseline,
+            bypasses=tuple(self.bypasses),
             refusals=tuple(self.refusals),
             heals=tuple(self.heals),
             loads=tuple(self.loads.values()),

@@ -12,8 +12,8 @@ import msgspec
 from chaos.model.plan import Plan
 
 __all__ = [
-    "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "ClockSample", "Event", "EvidenceLost", "FaultArmed", "FaultEnded", "FaultStarted", "HealChecked",
-    "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished", "ProcessExited",
+    "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "BypassChecked", "ClockSample", "Event", "EvidenceLost", "FaultArmed", "FaultEnded", "FaultStarted",
+    "HealChecked", "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished", "ProcessExited",
     "ProcessStalled", "ProcessStarted", "Progress", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
 ]  # fmt: skip
 
@@ -103,6 +103,18 @@ class BaselineJudged(Event, frozen=True, kw_only=True, tag=True):
     operations: int
     medians_ms: dict[str, float] = {}
     p99s_ms: dict[str, float] = {}
+
+
+class BypassChecked(Event, frozen=True, kw_only=True, tag=True):
+    """Whether any connection at `callee` came around its proxy, by the callee's own word; asked before the faults and at quiescence.
+
+    `through` counts connections that came through a link. `around` says who did not, a line for each; `error` why it is not known.
+    """
+
+    callee: str
+    through: int = 0
+    around: tuple[str, ...] = ()
+    error: str | None = None
 
 
 class FaultArmed(Event, frozen=True, kw_only=True, tag=True):
@@ -217,7 +229,7 @@ class RunEnded(Event, frozen=True, kw_only=True, tag=True):
 
 
 AnyEvent = (
-    RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | ProcessStalled | LinkUp | BaselineJudged | FaultArmed | FaultStarted
-    | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | EvidenceLost | Interrupted | Note
+    RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | ProcessStalled | LinkUp | BaselineJudged | BypassChecked | FaultArmed
+    | FaultStarted | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | EvidenceLost | Interrupted | Note
     | Progress | SegmentClosed | RunEnded
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chaos.model.base import Data
 from chaos.model.event import (
     BaselineJudged,
+    BypassChecked,
     EvidenceLost,
     HealChecked,
     LoadCounted,
@@ -56,6 +57,7 @@ class Evidence(Data, frozen=True, kw_only=True):
     phases: tuple[PhaseSpan, ...] = ()
     faults: tuple[FaultInterval, ...] = ()
     baseline: BaselineJudged | None = None
+    bypasses: tuple[BypassChecked, ...] = ()
     refusals: tuple[RefusalProbed, ...] = ()
     heals: tuple[HealChecked, ...] = ()
     loads: tuple[LoadCounted, ...] = ()

@@ -11,6 +11,7 @@ from chaos.model.verdict import Cell, CellVerdict, RunVerdict
 from chaos.oracles.algebra import roll_up, unknown
 from chaos.oracles.case import Case
 from chaos.oracles.healed import fault_may_remain
+from chaos.oracles.proof import bypassed
 from chaos.oracles.registry import find_oracle
 
 __all__ = ["judge"]
@@ -61,6 +62,7 @@ def _notes(case: Case) -> tuple[str, ...]:
         notes.append(f"{evidence.interrupted_by} ended the run early; it was judged on what there is")
     if case.clock_stepped:
         notes.append(f"{case.clock_stepped}: nothing that rests on time was decided")
+    notes += [text for one in evidence.bypasses if (text := bypassed(evidence, one.callee))]
     notes += [f"evidence lost ({one.count}): {one.what}" for one in evidence.lost]
     notes += [
         f"{one.name} exited with {one.code}, which nobody asked for" for one in evidence.exits if not one.expected

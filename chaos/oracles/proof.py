@@ -13,7 +13,7 @@ from chaos.oracles.between import DRIVER
 from chaos.oracles.concern import Concerns
 from chaos.oracles.text import counted
 
-__all__ = ["Proof", "prove"]
+__all__ = ["Proof", "bypassed", "prove"]
 
 # A fault that ended so was not removed by this run when it meant to: what it was testing is UNKNOWN.
 _LOST_CONTROL = {
@@ -47,7 +47,7 @@ def _prove_one(
     evidence: Evidence, concerns: Concerns, fault: FaultSpec, link: Link, named: Mapping[tuple[str, str], int]
 ) -> Proof:
     intervals = [one for one in evidence.faults if (one.fault, one.link) == (fault.name, link.name)]
-    trouble = _trouble(intervals, evidence)
+    trouble = _trouble(intervals, evidence) or bypassed(evidence, link.callee)
     if trouble:
         return Proof(proven=False, text=trouble)
     if fault.kind == "refuse":
@@ -62,6 +62,16 @@ def _trouble(intervals: list[FaultInterval], evidence: Evidence) -> str:
         return "it was not begun, as the baseline was not steady" if unsteady else "it was never seen to begin"
     lost = next((_LOST_CONTROL[one.how] for one in intervals if one.how in _LOST_CONTROL), None)
     return f"{lost}, so what it was testing is not known" if lost else ""
+
+
+def bypassed(evidence: Evidence, callee: str) -> str:
+    """Who reaches the callee on a way that no fault of ours is on, or why that is not known; empty if nobody does."""
+    checks = [one for one in evidence.bypasses if one.callee == callee]
+    for one in reversed(checks):
+        if one.around:  # a later check tells of earlier connections, too
+            return "; ".join(one.around)
+    failed = next((one.error for one in checks if one.error is not None), None)
+    return f"it is not known who reaches {callee} around its proxy: {failed}" if failed is not None else ""
 
 
 def _refused(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.model.event import (
     BaselineJudged,
+    BypassChecked,
     Event,
     EvidenceLost,
     FaultEnded,
@@ -90,6 +91,10 @@ class LiveState:
                 return f"phase {event.phase}"
             case BaselineJudged():
                 return "baseline is steady" if event.steady else f"baseline is not steady: {event.reason}"
+            case BypassChecked() if event.around:
+                return "; ".join(event.around)
+            case BypassChecked() if event.error:
+                return f"the bypass check of {event.callee} failed: {event.error}"
             case FaultStarted():
                 self.active[f"{event.fault} on {event.link}"] = None
                 return f"fault {event.fault} on {event.link} began"

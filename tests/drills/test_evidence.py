@@ -24,6 +24,19 @@ def test_fault_without_traffic_is_unknown(tmp_path: Path) -> None:
     assert result.violated() == set()
 
 
+def test_who_goes_around_the_proxy_leaves_its_faults_unknown(tmp_path: Path) -> None:
+    """The link map lacks the agent's edge to Postgres, so the agent is wired straight to it: a fault on Postgres proves nothing."""
+    result = run_drill(str(DATA / "around.yaml"), out=tmp_path)
+    assert result.code == 3, result.explain()
+    (cell,) = (one for one in result.verdict["cells"] if one["id"] == "injected/slow-postgres/all")
+    assert cell["verdict"] == "UNKNOWN", result.explain()
+    assert "agent reaches postgres around its proxy" in cell["reason"]
+    assert "agent reaches postgres around its proxy" in " ".join(result.screen.split())
+    assert any("agent reaches postgres" in note for note in result.verdict["notes"])
+    assert result.cells("injected")["injected/slow-provider/all"] == "HOLDS", result.explain()
+    assert result.violated() == set(), result.explain()
+
+
 def test_a_stopped_driver_blames_nobody(tmp_path: Path) -> None:
     """The driver stands still for 300 ms during the faults: the gap is recorded, and no timing oracle is violated."""
     with start_drill("smoke", out=tmp_path) as drill:

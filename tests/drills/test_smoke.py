@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.journal import read_evidence
 from tests.drills.running import run_drill
 
 pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill"), pytest.mark.timeout(180)]
@@ -22,6 +23,9 @@ def test_smoke_holds_and_can_be_judged_again(tmp_path: Path) -> None:
         "journal.jsonl", "operations.msgpack", "wire.msgpack", "verdict.json", "junit.xml", "summary.md", "logs",
     }  # fmt: skip
     assert set(result.cells("injected").values()) == {"HOLDS"}, result.explain()
+    checks = read_evidence(result.folder).bypasses
+    assert [(one.callee, one.around, one.error) for one in checks] == 2 * [("nats", (), None), ("postgres", (), None)]
+    assert all(one.through >= 3 for one in checks)
     for name in ("verdict.json", "junit.xml", "summary.md"):
         (result.folder / name).unlink()
     again = subprocess.run(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 
-from chaos.model.event import BaselineJudged, EvidenceLost, RefusalProbed
+from chaos.model.event import BaselineJudged, BypassChecked, EvidenceLost, RefusalProbed
 from chaos.model.evidence import Evidence
 from chaos.model.operation import Operation
 from chaos.model.verdict import CellVerdict, Verdict
@@ -167,3 +170,50 @@ def test_masked_faults_hold() -> None:
     verdict = judged(run(plan(fault("latency")), *LOAD, wire=wire), "error-class/broken/rag")
     assert (verdict.verdict, verdict.masked) == (Verdict.HOLDS, 20)
     assert "masked 20/20" in verdict.reason
+
+
+AROUND = "rag reaches postgres around its proxy (1 connection, from 127.0.0.1:45678); point POSTGRES_DSN at the link rag>postgres"
+
+
+def slow_postgres(*bypasses: BypassChecked) -> Evidence:
+    """A slow Postgres whose fault acted, answered ok all the while, with these checks on record."""
+    evidence = run(plan(fault("latency", "rag>postgres")), *LOAD, ASKED, wire=(touch("rag>postgres"),))
+    return msgspec.structs.replace(evidence, bypasses=bypasses)
+
+
+@pytest.mark.parametrize(
+    ("checks", "why"),
+    [
+        ([{"around": (AROUND,)}], AROUND),
+        ([{"through": 4}, {"through": 4, "around": (AROUND,)}], AROUND),  # a connection that was opened meanwhile
+        ([{"error": "no answer"}], "it is not known who reaches postgres around its proxy: no answer"),
+        ([{"through": 4}, {"error": "no answer"}], "it is not known who reaches postgres around its proxy: no answer"),
+    ],
+)
+def test_who_goes_around_the_proxy_leaves_its_faults_unproven(checks: list[dict[str, Any]], why: str) -> None:
+    """Nothing of a fault holds that traffic could avoid; the reason says who, and a reader of the notes sees it, too."""
+    verdict = judge(slow_postgres(*(BypassChecked(t_ns=0, callee="postgres", **one) for one in checks)))
+    assert cell(verdict, "injected/broken/all").verdict is Verdict.UNKNOWN
+    assert why in cell(verdict, "injected/broken/all").reason
+    assert cell(verdict, "bounded/broken/rag").verdict is Verdict.UNKNOWN
+    assert why in cell(verdict, "bounded/broken/rag").reason
+    assert cell(verdict, "bounded/none/rag").verdict is Verdict.HOLDS
+    assert [note for note in verdict.notes if note == why] == [why]
+
+
+@pytest.mark.parametrize(
+    "check",
+    [BypassChecked(t_ns=0, callee="postgres", through=4), BypassChecked(t_ns=0, callee="nats", around=(AROUND,))],
+)
+def test_a_clean_check_and_that_of_another_callee_change_nothing(check: BypassChecked) -> None:
+    """Faults on links to Postgres stay proven."""
+    assert injected(slow_postgres(check)).verdict is Verdict.HOLDS
+    assert judged(slow_postgres(check), "bounded/broken/rag").verdict is Verdict.HOLDS
+
+
+def test_a_violation_stands_although_somebody_goes_around() -> None:
+    """What the system did wrong it did wrong, by whichever way its traffic went."""
+    wrong = operation(22.05, error(500))
+    evidence = run(plan(fault("latency", "rag>postgres")), *LOAD, wrong, wire=(touch("rag>postgres"),))
+    evidence = msgspec.structs.replace(evidence, bypasses=(BypassChecked(t_ns=0, callee="postgres", around=(AROUND,)),))
+    assert judged(evidence, "error-class/broken/rag").verdict is Verdict.VIOLATED
