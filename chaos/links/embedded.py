@@ -108,10 +108,11 @@ class _Embedded:
             "seed": seed,
             "at_ns": at_ns,
             "for_ms": fault.for_ms,
+            **_picking(fault),
         }
         # The answer is what was stored; reading it back later could miss a fault that is over already.
         seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", asked)
-        expected = {key: asked[key] for key in ("type", "stream", "fault", "lease", "seed", "at_ns")}
+        expected = {key: asked[key] for key in ("type", "stream", "fault", "lease", "seed", "at_ns", *_picking(fault))}
         compare(self._api, f"{fault.name} on {link}", seen, expected)
         compare(self._api, f"{fault.name} on {link}", seen.get("attributes", {}), fault.attributes)
 
@@ -199,3 +200,15 @@ class _Embedded:
             raise ProxyError(
                 f"{self._api.where} answered {error}; is it a chaos-drill proxy of this version?"
             ) from error
+
+
+def _picking(fault: FaultSpec) -> dict[str, Any]:
+    """Which messages the fault acts on, at which moment, and what it says in the callee's place; what is left out is not sent."""
+    asked = {
+        "phase": fault.phase,
+        "match": fault.operation,
+        "count": fault.count,
+        "per": fault.per,
+        "answer": fault.answer,
+    }
+    return {key: value for key, value in asked.items() if value}

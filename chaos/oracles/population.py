@@ -78,6 +78,7 @@ class _Judged:
             cell,
             counts,
             settings=case.settings,
+            at_most=case.faults[cell.fault].at_most if cell.fault in case.faults else None,
             findings=group(case, cell, self._violations),
             why_empty="; ".join(
                 dict.fromkeys(

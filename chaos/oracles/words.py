@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from chaos.model.fault import Phase
 from chaos.model.link import Link, Protocol
 from chaos.model.operation import Answer, AnswerKind, Operation
 from chaos.model.wire_record import WireRecord
@@ -31,6 +32,20 @@ _DID = {
     "blackhole": "was not heard",
     "loss": "lost packets",
     "corrupt": "was garbled",
+    "hold": "was late with single messages",
+    "malform": "sent what cannot be read",
+    "truncate": "broke off in the middle of a message",
+    "duplicate": "got messages twice",
+}
+_DID_AT = {
+    ("cut", Phase.CONNECT): "cut new connections",
+    ("cut", Phase.BEFORE): "was cut off before {what} reached it",
+    ("cut", Phase.AFTER): "was cut off after {what}, before its answer",
+    ("cut", Phase.DURING): "was cut off in the middle of its answer",
+    ("drop", Phase.CONNECT): "said nothing on new connections",
+    ("drop", Phase.BEFORE): "did not get {what}",
+    ("drop", Phase.AFTER): "lost its answer to {what}",
+    ("drop", Phase.DURING): "fell silent in the middle of its answer",
 }
 
 
@@ -70,8 +85,13 @@ def meanwhile(case: Case, concerns: Iterable[Concern], fault: str | None) -> str
 
 
 def _did(case: Case, concern: Concern) -> str:
-    kind = case.faults[concern.fault].kind if concern.fault in case.faults else concern.fault
-    return f"{_callee(case.links.get(concern.link), concern.link)} {_DID.get(kind, f'was under {kind}')}"
+    callee, fault = _callee(case.links.get(concern.link), concern.link), case.faults.get(concern.fault)
+    if fault is None:
+        return f"{callee} was under {concern.fault}"
+    if fault.kind == "error":
+        return f"{callee} answered {fault.answer}"
+    known = _DID_AT.get((fault.kind, fault.moment[0])) or _DID.get(fault.kind, f"was under {fault.kind}")
+    return f"{callee} {known.format(what=fault.operation or 'messages')}"
 
 
 def _callee(link: Link | None, name: str) -> str:

@@ -94,10 +94,18 @@ def _operations_of(plan: Plan, workload: str) -> str:
 def _fault(one: FaultSpec) -> str:
     amounts = {name: _amount(one, name, value) for name, value in one.attributes.items()}
     given = ", ".join(text if name == one.kind else f"{name} {text}" for name, text in amounts.items())
-    kind = f"{one.kind} {given}" if given else one.kind
+    kind = " ".join(word for word in (one.kind, one.answer, given) if word) + _messages(one)
     toxicity = f", toxicity {one.toxicity:g}" if one.toxicity < 1 else ""
     named = f"{one.name}: " if one.name != one.kind else ""
     return f"{named}{kind} on {', '.join(one.links)}{toxicity}"
+
+
+def _messages(one: FaultSpec) -> str:
+    """Which messages it acts on, and when: ` after COMMIT, every 3`."""
+    when = f" {one.phase or one.moment[0].value}" if one.of_messages else ""
+    what = f" {one.operation}" if one.operation else ""
+    which = "".join(f", {word} {number}" for word, number in one.count.items())
+    return f"{when}{what}{which}{f' per {one.per}' if one.per else ''}"
 
 
 def _amount(fault: FaultSpec, name: str, value: int) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.model.duration import format_ms, parse_duration_ms, parse_rate_per_s
-from chaos.model.fault import FAULT_KINDS, FaultSpec, allowed_statuses
+from chaos.model.fault import FaultSpec, Phase, split_phase
 from chaos.model.link import Link, match_links
 from chaos.model.verdict import Cell, Finding
 
@@ -73,14 +73,32 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
         parse_rate_per_s(text)
 
 
-@pytest.mark.parametrize("kind", FAULT_KINDS)
-def test_every_fault_explains_some_error(kind: str) -> None:
-    """Every kind of fault allows 503 and 504 at least, and never a 500."""
-    assert allowed_statuses(kind) >= {503, 504}
-    assert 500 not in allowed_statuses(kind)
+def test_a_phase_is_a_word_or_a_word_with_a_number() -> None:
+    """`during` has the number of an item, the other phases have none."""
+    assert split_phase("after") == (Phase.AFTER, 0)
+    assert split_phase("during:12") == (Phase.DURING, 12)
 
 
-@pytest.mark.parametrize("bad", [{"kind": "latncy"}, {"at_ms": -1}, {"for_ms": 0}, {"toxicity": 0}, {"toxicity": 1.5}])
+@pytest.mark.parametrize(
+    "text", ["", "later", "during", "during:0", "during:-1", "during:x", "during:1234567", "after:1", "during:²"]
+)
+def test_what_is_no_phase_is_refused(text: str) -> None:
+    """Items are counted from 1, with few digits."""
+    with pytest.raises(ValueError, match=r"."):
+        split_phase(text)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"kind": "latncy"},
+        {"at_ms": -1},
+        {"for_ms": 0},
+        {"toxicity": 0},
+        {"toxicity": 1.5},
+        {"kind": "cut", "phase": "later"},
+    ],
+)
 def test_an_impossible_fault_cannot_be_made(bad: dict[str, object]) -> None:
     """Faults validate on construction."""
     good = {"name": "f", "kind": "latency", "links": ("a>b",), "at_ms": 0, "for_ms": 1}

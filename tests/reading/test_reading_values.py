@@ -108,11 +108,47 @@ def test_every_fault_kind_can_be_written(kind: Any, read: Read) -> None:
     attributes = {name: written[one.unit] for name, one in kind.attributes.items()} | (
         {"average_size": "9B"} if kind.name == "slicer" else {}
     )
-    keys = "".join(f", {name}: {value}" for name, value in attributes.items())
-    got = read(fault(f"fault: {kind.name}, on: rag>postgres, for: 1s{keys}")).timeline.faults[0]
+    more = {"answer": 429} if kind.name == "error" else {}
+    keys = "".join(f", {name}: {value}" for name, value in {**attributes, **more}.items())
+    link = {"error": "gateway>provider", "duplicate": "agent>nats"}.get(kind.name, "rag>postgres")
+    got = read(fault(f"fault: {kind.name}, on: {link}, for: 1s{keys}")).timeline.faults[0]
     assert got.kind == kind.name
     assert got.attributes.keys() == kind.attributes.keys()
     assert set(got.attributes.values()) <= {1, 3, 9}
+
+
+def test_a_message_fault_says_which_messages_and_when(read: Read) -> None:
+    """Moment, pattern, count and scope are kept as they are written."""
+    text = 'fault: truncate, on: gateway>provider, for: 1s, phase: "during:3", operation: "POST /v1/*", count: {nth: 2}, per: operation'
+    got = read(fault(text)).timeline.faults[0]
+    assert (got.phase, got.operation, got.count, got.per) == ("during:3", "POST /v1/*", {"nth": 2}, "operation")
+    assert got.of_messages
+
+
+@pytest.mark.parametrize(
+    ("link", "written", "answer"),
+    [
+        ("gateway>provider", "429", "429"),
+        ("rag>postgres", "08006", "08006"),
+        ("rag>postgres", "'40001'", "40001"),
+        ("agent>nats", "no-responders", "no-responders"),
+        ("agent>nats", "-ERR 'Stale Connection'", "-ERR 'Stale Connection'"),
+    ],
+)
+def test_an_answer_is_kept_as_written(link: str, written: str, answer: str, read: Read) -> None:
+    """Numbers are text here: an SQLSTATE keeps its zeros."""
+    got = read(drill(f"    - fault: error\n      on: {link}\n      for: 1s\n      answer: {written}")).timeline.faults[
+        0
+    ]
+    assert got.answer == answer
+
+
+@pytest.mark.parametrize("kind", ["latency", "reset", "blackhole"])
+def test_faults_on_bytes_can_pick_messages_too(kind: str, read: Read) -> None:
+    """Pattern, count and scope work for every fault that sits in the stream."""
+    more = ", latency: 3ms" if kind == "latency" else ""
+    got = read(fault(f"fault: {kind}{more}, on: rag>postgres, for: 1s, operation: COMMIT, count: {{first: 2}}"))
+    assert (got.timeline.faults[0].operation, got.timeline.faults[0].count) == ("COMMIT", {"first": 2})
 
 
 @pytest.mark.parametrize("text", ["any>any", '"*>*"', "any", '"*"', "[any>any]"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.model.fault import Attribute, FaultKind, Stream
+from chaos.model.fault import FAULT_KINDS, Attribute, FaultKind, Stream
 from chaos.model.reading.groups import Field, OneOrMany, Record, Variants
 from chaos.model.reading.limits import MAX_AT_ONCE, MAX_TIMELINE_MS
 from chaos.model.reading.measured import ByteRate, Duration, Size
+from chaos.model.reading.message_format import picking_fields
 from chaos.model.reading.plain import Choice, Flag, Fraction, Name, Text
 from chaos.model.reading.shape import Shape
 from chaos.model.reading.vocabulary import Vocabulary
@@ -16,7 +17,7 @@ __all__ = ["fault_format"]
 
 _EXAMPLES = {"ms": "300ms", "us": "500us", "bytes": "64KB", "KB/s": "100KB/s", "ppm": "1%", "flag": True}
 # Left out, these would stall or close at once, which is rarely what was meant: they must be written.
-_MUST = {("bandwidth", "rate"), ("limit_data", "bytes")}
+_MUST = {("bandwidth", "rate"), ("limit_data", "bytes"), ("hold", "hold")}
 _STREAMS = (Stream.UPSTREAM.value, Stream.DOWNSTREAM.value)
 _BOTH = {"both": "write two faults, one with stream: upstream and one with stream: downstream"}
 
@@ -46,6 +47,7 @@ def _record(kind: FaultKind, all_attributes: set[str]) -> Record:
         fields["toxicity"] = Field(
             Fraction(example="50%", above=True), "Share of connections it acts on", "50%", default="100%"
         )
+    fields |= picking_fields(kind)
     attributes = {name: _attribute(kind, name, one) for name, one in kind.attributes.items()}
     return Record(
         f"{kind.name} fault",
@@ -113,7 +115,18 @@ def _sentence(text: str) -> str:
 
 
 # Words for keys from elsewhere that people try.
-_SYNONYMS = {"link": "on", "links": "on", "duration": "for", "start": "at", "type": "fault", "kind": "fault"}
+_SYNONYMS = {
+    "match": "operation",
+    "link": "on",
+    "links": "on",
+    "duration": "for",
+    "start": "at",
+    "type": "fault",
+    "kind": "fault",
+}
+
+
+_OF_MESSAGES = tuple(kind.name for kind in FAULT_KINDS.values() if kind.of_messages)
 
 
 def _moved(kind: FaultKind, all_attributes: set[str]) -> dict[str, str]:
@@ -124,4 +137,10 @@ def _moved(kind: FaultKind, all_attributes: set[str]) -> dict[str, str]:
         "stream": f"{kind.name} acts on whole connections, leave stream out",
         "toxicity": f"{kind.name} acts on the listener, leave toxicity out",
     }
+    if not kind.of_messages:
+        words["phase"] = (
+            f"{kind.name} acts on bytes or connections, leave phase out; {', '.join(_OF_MESSAGES)} act on messages"
+        )
+    if not kind.picks:
+        words |= dict.fromkeys(("operation", "count", "per"), f"{kind.name} acts on the whole link, leave it out")
     return {key: text for key, text in words.items() if key not in kind.attributes}

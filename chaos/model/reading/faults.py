@@ -10,6 +10,7 @@ from chaos.model.duration import format_ms
 from chaos.model.fault import FaultSpec, Stream
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.limits import MAX_AT_ONCE, MAX_FAULT_MS, MAX_TIMELINE_MS
+from chaos.model.reading.message_faults import check_messages
 from chaos.model.reading.problems import Place, Report
 from chaos.model.reading.resolve_links import resolve_patterns
 from chaos.model.reading.shape import At
@@ -77,6 +78,8 @@ def _read(
     if not {"fault", "for"} <= fields.values.keys():
         return None
     kind = vocabulary.faults[fields["fault"]]
+    if kind.name == "error" and "answer" not in fields:
+        return None
     spec = FaultSpec(
         name=name,
         kind=kind.name,
@@ -86,7 +89,14 @@ def _read(
         stream=Stream(fields.get("stream", Stream.DOWNSTREAM.value)),
         toxicity=fields.get("toxicity", 1.0),
         attributes={key: _integer(fields[key], one.unit) for key, one in kind.attributes.items() if key in fields},
+        phase=fields.get("phase", ""),
+        operation=fields.get("operation", ""),
+        count={word: number.value for word, (_, number) in fields.get("count", {}).items()},
+        per=fields.get("per", ""),
+        answer=fields.get("answer", ""),
     )
+    if link_map is not None:
+        check_messages(spec, fields, link_map, report)
     return _Placed(spec, fields)
 
 
@@ -114,13 +124,20 @@ def _check_attributes(one: _Placed, report: Report) -> None:
 def _check_overlaps(faults: Sequence[_Placed], report: Report) -> None:
     for first, second in combinations(faults, 2):
         one, other = first.spec, second.spec
-        same = one.kind == other.kind and one.stream is other.stream
+        same = _doing(one) == _doing(other)
         together = one.at_ms < other.end_ms and other.at_ms < one.end_ms
         shared = [link for link in one.links if link in other.links]
         if same and together and shared:
             what = f"{other.name} overlaps {one.name}: two {one.kind} faults at once on {shared[0]}"
             free = f"start it at {format_ms(one.end_ms)} or later, or put it on another link"
             report.add(second.fields.place_of("at"), what, free)
+
+
+def _doing(one: FaultSpec) -> tuple[object, ...]:
+    """What must not be there twice at once: on messages, the same thing at the same moment of the same operations."""
+    if one.of_messages:
+        return (one.kind, one.moment, one.operation, one.answer)
+    return (one.kind, one.stream, one.operation)
 
 
 def _check_amount(faults: Sequence[_Placed], report: Report) -> None:

@@ -123,13 +123,20 @@ def _timeline(schema: Schema) -> Iterator[str]:
         yield f"#### `timeline.{name}`\n"
         yield _section(schema["properties"][name])
     variants = schema["properties"]["faults"]["items"]
-    yield "#### `timeline.faults`\n\nA list. Keys of all faults (`refuse`, `hang`, `reset` and `accept_close` act on whole connections and take no `stream`):\n"
+    yield _FAULTS
     yield _shared(variants)
     yield "Keys of each kind:\n\n| fault | does | keys |\n|---|---|---|"
     for one in variants["oneOf"]:
         kind = one["properties"]["fault"]["enum"][0]
         yield f"| `{kind}` | {one['description']} | {'<br>'.join(_own_keys(one, variants)) or 'none'} |"
     yield ""
+
+
+_FAULTS = """#### `timeline.faults`
+
+A list. Keys of all faults (`refuse`, `hang`, `reset` and `accept_close` act on whole connections and take no `stream`; `operation`, `count`
+and `per` are for faults that can pick messages; `phase` belongs to those that act on single messages: [message faults](toxics.md#message-faults)):
+"""
 
 
 def _own_keys(one: Schema, variants: Schema) -> Iterator[str]:
