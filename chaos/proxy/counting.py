@@ -101,7 +101,7 @@ class Tally:
         key = (connection, unit.number)
         decided = self._decided.get(key)
         if decided is None:
-            decided = self._decide(connection, unit)
+            decided = self.decide(connection, unit)
             self._decided.put(key, decided)
         return decided
 
@@ -109,7 +109,8 @@ class Tally:
         """Count an accepted connection."""
         return self._count is None or self._count.takes(self._advance(None))
 
-    def _decide(self, connection: int, unit: Unit) -> bool:
+    def decide(self, connection: int, unit: Unit) -> bool:
+        """Count a message and answer whether the toxic acts on it: for who asks once about each, of which several may share a number."""
         if self._match is not None and not self._match(unit):
             return False
         if self._count is None:

@@ -45,13 +45,14 @@ class Lane:
 class MessageFramer:
     """Base of the framers. `emit` takes each record, a tuple in the order of `WireRecord`."""
 
-    __slots__ = ("_connection", "_emit", "_link", "_marks", "_number", "down", "raw", "up")
+    __slots__ = ("_connection", "_emit", "_link", "_marks", "_number", "_seen", "down", "raw", "up")
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         self._link = link
         self._connection = connection
         self._emit = emit
         self._number = 0
+        self._seen: tuple[Callable[[Row], None], ...] = ()
         self._marks: dict[int, Faults] = {}
         self.raw = False
         self.up = Lane(">")
@@ -62,8 +63,13 @@ class MessageFramer:
         return f"<{type(self).__name__} {self._link}#{self._connection} {state} messages={self._number}>"
 
     def follow(self, seen: Callable[[Row], None]) -> None:
-        """Show each record to `seen`, too, before it is written."""
+        """Show each record to `seen`, too, before it is written.
+
+        An answer that is a message of its own (a NATS acknowledgement) is shown as soon as it is there, as a row of the kind `ack` that
+        is never written: its `reply` record waits for its bytes to leave.
+        """
         emit = self._emit
+        self._seen = (*self._seen, seen)
 
         def both(row: Row) -> None:
             seen(row)

@@ -4,12 +4,13 @@ A `request` is a message: published by the caller (`PUB tasks.run`, direction `>
 without headers; also `SUB`, `UNSUB` and `CONNECT`. It is recorded once its last byte is there. A message with a reply subject is
 answered by the first message the other way on that subject: the `reply` carries its number and trace. So the acknowledgement of a
 JetStream delivery is the delivery's reply, with the signature `PUB $JS.ACK.STREAM.consumer`, the delivery count, and the status `+ACK`,
-`-NAK`, `+TERM` (`+WPI` leaves it open). Other statuses: `ok`, a NATS status (`503`: no responders), `err N` of JetStream's API,
-`unanswered` when the exchange is given up, `aborted` when the connection ends before (of a delivery with a mere inbox both are told
-only if a fault acted: its publisher may just want it stored). A message that expects no answer gets a reply, `none`, only if a fault acted
-on it. Pulls (`$JS.API.CONSUMER.MSG.NEXT`) are answered
-by deliveries and have no reply of their own; what no request is known for has number 0, as has `-ERR`. A digest is the Nats-Msg-Id, or
-of the payload where there is a trace id; of CONNECT, which is never looked into, the server's `cid=`.
+`-NAK`, `+TERM` (`+WPI` leaves it open); other than `+ACK` and `+NXT` it stands in the signature, too: `PUB -NAK $JS.ACK.STREAM.consumer`.
+Other statuses: `ok`, a NATS status (`503`: no responders), `err N` of JetStream's API, `unanswered` when the exchange is given up,
+`aborted` when the connection ends before (of a delivery with a mere inbox both are told only if a fault acted: its publisher may just
+want it stored). A message that expects no answer gets a reply, `none`, only if a fault acted on it. Pulls
+(`$JS.API.CONSUMER.MSG.NEXT`) are answered by deliveries and have no reply of their own; what no request is known for has number 0, as
+has `-ERR`. A digest is the Nats-Msg-Id, or of the payload where there is a trace id; of CONNECT, which is never looked into, the
+server's `cid=`.
 
 PING, PONG and +OK are not recorded; idle heartbeats are `~heartbeat`. INFO's `connect_urls` are emptied (see `nats_info`).
 """
@@ -23,7 +24,7 @@ from collections.abc import Callable
 from chaos.wire.messages import NO_CONTEXT, Lane, Row
 from chaos.wire.nats_info import InfoBlanker
 from chaos.wire.nats_messages import BAD, MORE, NatsMessages
-from chaos.wire.nats_subject import subject_signature
+from chaos.wire.nats_subject import covers, subject_signature
 
 __all__ = ["NatsFramer"]
 
@@ -31,6 +32,7 @@ MAX_LINE_BYTES = 32_768
 """Bytes of a line after which a stream counts as one that cannot be framed; CONNECT may carry a long token."""
 
 _SIDS_LIMIT = 4_096
+_SUBJECT_BYTES = 512  # so much of a subscription's subject is remembered
 _TEXT_CHARS = 200
 _TLS_RECORD = 0x16
 _INFO = b"INFO "
@@ -46,11 +48,18 @@ class NatsFramer(NatsMessages):
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
-        self._sids: dict[bytes, str] = {}
+        self._sids: dict[bytes, bytes] = {}  # the subjects of subscriptions
         self._blanker: InfoBlanker | None = None  # of the INFO whose line is not over
         self._changes: list[tuple[int, bytes]] = []
         self._info = b""
         self._cid = ""
+
+    def subscription(self, subject: bytes) -> bytes | None:
+        """The sid under which the caller is delivered what is sent to that subject; None if none is known."""
+        for sid, pattern in self._sids.items():
+            if len(pattern) < _SUBJECT_BYTES and covers(pattern, subject):
+                return sid
+        return None
 
     # -- bytes ------------------------------------------------------------------------------------------------------
 
@@ -128,18 +137,18 @@ class NatsFramer(NatsMessages):
     def _sub(self, lane: Lane, args: list[bytes], _data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 3 <= len(args) <= 4:
             return BAD
-        signature = subject_signature("SUB", args[1])
         if len(self._sids) >= _SIDS_LIMIT:
             del self._sids[next(iter(self._sids))]
-        self._sids[args[-1]] = signature
-        self._note(lane, signature, body - start, t_ns)
+        self._sids[args[-1]] = args[1][:_SUBJECT_BYTES]
+        self._note(lane, subject_signature("SUB", args[1]), body - start, t_ns)
         return body
 
     def _unsub(self, lane: Lane, args: list[bytes], _data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 2 <= len(args) <= 3:
             return BAD
-        signature = self._sids.get(args[1], "SUB") if len(args) == 3 else self._sids.pop(args[1], "SUB")
-        self._note(lane, "UN" + signature, body - start, t_ns)
+        subject = self._sids.get(args[1]) if len(args) == 3 else self._sids.pop(args[1], None)
+        signature = "UNSUB" if subject is None else subject_signature("UNSUB", subject)
+        self._note(lane, signature, body - start, t_ns)
         return body
 
     def _quiet(self, lane: Lane, _args: list[bytes], _data: bytes, _start: int, body: int, _t_ns: int) -> int:

@@ -59,10 +59,10 @@ class Message:
         self.context = row[10:15] if row and len(row) > 10 else own
         self.digest = row[16] if row and len(row) > 16 else self.digest
         if is_ack:
-            self.signature = ack_signature(self.subject)
             self.deliveries = deliveries(self.subject)
             word = payload.split(b" ", 1)[0].strip().upper()
             self.status = word.decode() if word in _ACKS else "+ACK"
+            self.signature = ack_signature(self.subject, self.status)
             self.goes_on = word == b"+WPI"
             return
         self.signature = row[6] if row else ""

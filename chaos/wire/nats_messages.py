@@ -159,6 +159,8 @@ class NatsMessages(MessageFramer):
         """All of a message is here: record it, and whether it is to be answered."""
         direction = lane.direction
         if not message.request:
+            if self._seen and message.subject.startswith(JS_ACK):
+                self._show_ack(message, direction, t_ns)
             self._close(lane, end, t_ns, message.closing())
             return
         row = (*self._row(t_ns, message.number, direction, message.signature, message.nbytes), *message.tail())
@@ -167,6 +169,12 @@ class NatsMessages(MessageFramer):
             self._open(self._opened[direction], "<" if direction == ">" else ">", message.reply, row, t_ns)
         elif lane.watched:
             self._close(lane, end, t_ns, (message.number, *row[6:8], "none", row[10:15], row[16], row[18], True))
+
+    def _show_ack(self, message: Message, direction: str, t_ns: int) -> None:
+        head = (t_ns, "ack", self._link, self._connection, message.number, direction, message.signature, message.nbytes)
+        row = (*head, (), message.status, *message.tail())
+        for seen in self._seen:
+            seen(row)
 
     def _row(self, t_ns: int, number: int, direction: str, signature: str, nbytes: int) -> Row:
         return (t_ns, "request", self._link, self._connection, number, direction, signature, nbytes, (), "")

@@ -6,12 +6,13 @@ import re
 
 from chaos.model.wire_record import HOUSEKEEPING
 
-__all__ = ["INBOX", "JS_ACK", "JS_PULL", "ack_signature", "deliveries", "subject_signature"]
+__all__ = ["INBOX", "JS_ACK", "JS_FLOW", "JS_PULL", "ack_signature", "covers", "deliveries", "subject_signature"]
 
 INBOX = b"_INBOX."
 JS_ACK = b"$JS.ACK."
 JS_PULL = b"$JS.API.CONSUMER.MSG.NEXT."
-_JS_FLOW = b"$JS.FC."
+JS_FLOW = b"$JS.FC."
+_DONE = ("+ACK", "+NXT")
 
 _IDENTIFIER = re.compile(
     r"""
@@ -36,18 +37,35 @@ def subject_signature(verb: str, subject: bytes) -> str:
     """`PUB tasks.{id}`; all inboxes are `_INBOX.{id}`, flow control is housekeeping."""
     if subject.startswith(INBOX):
         return f"{verb} _INBOX.{{id}}"
-    if subject.startswith(_JS_FLOW):
+    if subject.startswith(JS_FLOW):
         return f"{HOUSEKEEPING}{verb} $JS.FC"
     if subject.startswith(_JS_CONSUMER):
         return f"{verb} {_consumer(subject)}"
     return f"{verb} {_template(subject)}"
 
 
-def ack_signature(subject: bytes) -> str:
-    """`PUB $JS.ACK.STREAM.consumer` of an acknowledgement's subject, which has stream, consumer and then numbers."""
+def ack_signature(subject: bytes, kind: str) -> str:
+    """`PUB $JS.ACK.STREAM.consumer` of an acknowledgement's subject, which has stream, consumer and then numbers.
+
+    What says something else than "done" (`+ACK`, `+NXT`) has it in front of the subject: `PUB -NAK $JS.ACK.STREAM.consumer`.
+    """
     tokens = subject.split(b".")
     first = _first(tokens)
-    return f"PUB $JS.ACK.{_consumer(b'.'.join(tokens[first : first + 2]))}"
+    verb = "PUB" if kind in _DONE else f"PUB {kind}"
+    return f"{verb} $JS.ACK.{_consumer(b'.'.join(tokens[first : first + 2]))}"
+
+
+def covers(pattern: bytes, subject: bytes) -> bool:
+    """Whether a subscription to that pattern is delivered messages of that subject: `*` is one token, `>` at the end one or more."""
+    if pattern == subject:
+        return True
+    wanted, tokens = pattern.split(b"."), subject.split(b".")
+    if wanted[-1] == b">":
+        del wanted[-1]
+        if len(tokens) <= len(wanted):
+            return False
+        del tokens[len(wanted) :]
+    return len(wanted) == len(tokens) and all(one in (b"*", token) for one, token in zip(wanted, tokens, strict=True))
 
 
 def deliveries(subject: bytes) -> int:

@@ -49,6 +49,17 @@ def test_a_unit_is_decided_once() -> None:
     assert not tally.takes(2, unit(1))
 
 
+def test_messages_that_share_a_number_can_be_decided_one_by_one() -> None:
+    """A delivery and its acknowledgements are of one exchange, and each a message of its own to who asks about each once."""
+    tally = Tally(Count.of({"nth": 2}), Scope.LINK, matcher("PUB *"))
+    assert [tally.decide(1, unit(1, name)) for name in ("MSG a", "PUB b", "PUB b", "PUB b")] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
 def test_a_count_begins_anew_for_each_connection_or_operation() -> None:
     """The first attempt of each operation is not the first message of the link."""
     per_connection = Tally(Count.of({"nth": 2}), Scope.CONNECTION, None)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chaos.model.wire_record import WireRecord
 from chaos.wire import NatsFramer
-from chaos.wire.nats_subject import subject_signature
+from chaos.wire.nats_subject import covers, subject_signature
 
 Step = tuple[str, bytes]
 Brief = list[tuple[str, int, str, str, str]]
@@ -96,17 +96,17 @@ SHAPES: dict[str, tuple[list[Step], Brief]] = {
         [("<", msg("tasks.1", b"x", ACK.format(2))), (">", pub(ACK.format(2), b"+WPI") + pub(ACK.format(2)))],
         [
             ("request", 1, "<", "MSG tasks.{id}", ""),
-            ("reply", 1, ">", "PUB $JS.ACK.TASKS.agent", "+WPI"),
+            ("reply", 1, ">", "PUB +WPI $JS.ACK.TASKS.agent", "+WPI"),
             ("reply", 1, ">", "PUB $JS.ACK.TASKS.agent", "+ACK"),
         ],
     ),
     "nak": (
         [("<", msg("tasks.1", b"x", ACK.format(1))), (">", pub(ACK.format(1), b'-NAK {"delay": 5}'))],
-        [("request", 1, "<", "MSG tasks.{id}", ""), ("reply", 1, ">", "PUB $JS.ACK.TASKS.agent", "-NAK")],
+        [("request", 1, "<", "MSG tasks.{id}", ""), ("reply", 1, ">", "PUB -NAK $JS.ACK.TASKS.agent", "-NAK")],
     ),
     "ack-of-unknown": (
         [(">", pub("$JS.ACK.hub.h4sh.TASKS.agent.3.7.9.17.0.r4nd", b"+TERM"))],
-        [("reply", 0, ">", "PUB $JS.ACK.TASKS.agent", "+TERM")],
+        [("reply", 0, ">", "PUB +TERM $JS.ACK.TASKS.agent", "+TERM")],
     ),
     "js-publish": (
         [
@@ -218,6 +218,49 @@ def test_signatures_fold_what_looks_like_an_identifier(subject: str, signature: 
     """Subjects of one kind share a signature; names do not."""
     assert run([(">", pub(subject))])[0].signature in {signature, ""}
     assert subject_signature("PUB", subject.encode()) == signature
+
+
+def test_acknowledgements_are_shown_to_followers_before_they_leave() -> None:
+    """Whoever follows learns of an acknowledgement with its delivery's trace while its record still waits for its bytes to leave."""
+    rows: list[tuple[Any, ...]] = []
+    seen: list[tuple[Any, ...]] = []
+    framer = NatsFramer("a>b", 1, rows.append)
+    framer.follow(seen.append)
+    framer.feed_reply(msg("tasks.a", b"x", ACK.format(2), TRACED), 1, watched=True)
+    for kind in (b"+WPI", b"+ACK"):
+        framer.feed_request(pub(ACK.format(2), kind), 2, watched=True)
+    shown = [WireRecord(*row) for row in seen if row[1] == "ack"]
+    assert [(row.number, row.direction, row.signature, row.status) for row in shown] == [
+        (1, ">", "PUB +WPI $JS.ACK.TASKS.agent", "+WPI"),
+        (1, ">", "PUB $JS.ACK.TASKS.agent", "+ACK"),
+    ]
+    assert [(row.trace_id, row.deliveries) for row in shown] == [(TRACE, 2)] * 2
+    assert [row[1] for row in rows] == ["request"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "subject", "covered"),
+    [
+        ("_INBOX.a.*", "_INBOX.a.1", True),
+        ("_INBOX.a.*", "_INBOX.a.1.2", False),
+        ("_INBOX.a.>", "_INBOX.a.1.2", True),
+        ("_INBOX.a.>", "_INBOX.a", False),
+        (">", "a", True),
+        ("*.b", "a.b", True),
+        ("a.b", "a.b", True),
+        ("a", "a.b", False),
+    ],
+)
+def test_the_subscription_that_covers_a_subject_is_known(pattern: str, subject: str, covered: bool) -> None:
+    """Until it is given up; the last one of a sid counts."""
+    assert covers(pattern.encode(), subject.encode()) is covered
+    framer = NatsFramer("a>b", 1, lambda _: None)
+    framer.feed_request(b"SUB other 1\r\nSUB %b group 7\r\n" % pattern.encode(), 0)
+    assert framer.subscription(subject.encode()) == (b"7" if covered else None)
+    framer.feed_request(b"UNSUB 7 1\r\n", 0)
+    assert framer.subscription(subject.encode()) == (b"7" if covered else None)
+    framer.feed_request(b"UNSUB 7\r\n", 0)
+    assert framer.subscription(subject.encode()) is None
 
 
 def test_credentials_are_never_recorded() -> None:

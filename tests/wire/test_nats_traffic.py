@@ -105,8 +105,8 @@ async def test_jetstream_deliveries_and_acknowledgements(teed: Any, nats_server:
         ("request", ">", f"PUB {name}.{{id}}", ""),
         ("reply", "<", f"PUB {name}.{{id}}", "ok"),
         ("request", "<", f"MSG {name}.{{id}}", ""),
-        ("reply", ">", f"PUB $JS.ACK.{name}.agent", "+WPI"),
-        ("reply", ">", f"PUB $JS.ACK.{name}.agent", "-NAK"),
+        ("reply", ">", f"PUB +WPI $JS.ACK.{name}.agent", "+WPI"),
+        ("reply", ">", f"PUB -NAK $JS.ACK.{name}.agent", "-NAK"),
         ("request", "<", f"MSG {name}.{{id}}", ""),
         ("reply", ">", f"PUB $JS.ACK.{name}.agent", "+ACK"),
     ]

@@ -48,12 +48,17 @@ class Turn:
 
 
 class Piece(NamedTuple):
-    """Bytes in order; `turn` is None for what belongs to no exchange and always passes. `item` counts from 1, 0 where there is none."""
+    """Bytes in order; `turn` is None for what belongs to no exchange and always passes. `item` counts from 1, 0 where there is none.
+
+    `answers`: these bytes are a whole message twice, the request of `turn` and the answer of another one, of which REPLY and DONE speak
+    then (a NATS acknowledgement can be lost as a message of its own, and it answers a delivery). What takes it as an answer takes it first.
+    """
 
     data: bytes
     turn: Turn | None = None
     part: Part = Part.NONE
     item: int = 0
+    answers: Turn | None = None
 
 
 class Answer(Data, frozen=True, kw_only=True):
