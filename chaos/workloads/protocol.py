@@ -26,14 +26,20 @@ MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 
 
 class Endpoints(Data, frozen=True, kw_only=True):
-    """Where the driver's links listen: base URLs, with credentials in that of NATS. None where the system has no such door."""
+    """Where the driver's links listen: base URLs, with credentials in that of NATS. None where the system has no such door.
+
+    `links` is for plain workloads: by callee the URL of the listener of `driver>callee` (`http://host:port`, `nats://...`,
+    `postgres://user:password@host:port/database`, `tcp://host:port`).
+    """
 
     api: str | None = None
     gateway: str | None = None
     nats: str | None = None
+    links: dict[str, str] = {}
 
     def __repr__(self) -> str:
-        return f"Endpoints(api={self.api!r}, gateway={self.gateway!r}, nats={'...' if self.nats else None})"
+        links = ", ".join(self.links)
+        return f"Endpoints(api={self.api!r}, gateway={self.gateway!r}, nats={'...' if self.nats else None}, links=[{links}])"
 
 
 class DriverPlan(Data, frozen=True, kw_only=True):
