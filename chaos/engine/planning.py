@@ -17,6 +17,7 @@ from chaos.model.scenario import LinkMap, Scenario, WorkloadSpec
 from chaos.model.workload import OperationKind, WorkloadKind
 from chaos.oracles import ORACLES, derive
 from chaos.workloads.kinds import REFERENCE_WORKLOADS
+from chaos.workloads.reference_effects import reference_ledger
 
 __all__ = ["load_plan", "vocabulary"]
 
@@ -42,7 +43,9 @@ def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = No
     )
     if seed is not None:
         scenario = msgspec.structs.replace(scenario, seed=seed)
-    return derive(Plan(scenario=scenario, workloads=_workloads(scenario), defects=_known(defects)))
+    return derive(
+        Plan(scenario=scenario, workloads=_workloads(scenario), defects=_known(defects), ledger=reference_ledger())
+    )
 
 
 def _read(path: Path) -> bytes:

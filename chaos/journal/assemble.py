@@ -7,10 +7,12 @@ from pathlib import Path
 from chaos.journal.intervals import FaultTimes
 from chaos.journal.reader import JournalReader
 from chaos.journal.segment import SegmentReader
+from chaos.model.effect import StoredEffect
 from chaos.model.event import (
     BaselineJudged,
     BypassChecked,
     ClockSample,
+    EffectsRead,
     Event,
     EvidenceLost,
     HealChecked,
@@ -23,6 +25,7 @@ from chaos.model.event import (
     ProbesFinished,
     ProcessExited,
     ProcessStalled,
+    Quiet,
     RefusalProbed,
     RunEnded,
     RunStarted,
@@ -35,7 +38,7 @@ from chaos.model.wire_record import WireRecord
 __all__ = ["CUT_OFF", "read_evidence"]
 
 CUT_OFF = "cut off"
-_RECORDS = {"operations": "operations", "wire": "wire records"}
+_RECORDS = {"operations": "operations", "wire": "wire records", "effects": "stored effects"}
 
 
 def read_evidence(folder: Path) -> Evidence:
@@ -48,6 +51,8 @@ def read_evidence(folder: Path) -> Evidence:
         collected.operations.extend(operations)
     for records in reader.wire():
         collected.records(records)
+    for effects in reader.effects():
+        collected.effects.extend(effects)
     collected.damage(reader)
     return collected.evidence()
 
@@ -75,7 +80,10 @@ class _Collected:
         self.notes: list[str] = []
         self.loads: dict[tuple[str, PhaseName], LoadCounted] = {}
         self.segments: dict[str, SegmentClosed] = {}
+        self.reads: dict[str, EffectsRead] = {}
+        self.quiet: Quiet | None = None
         self.operations: list[Operation] = []
+        self.effects: list[StoredEffect] = []
         self.wire: list[WireRecord] = []
 
     def event(self, event: Event) -> None:
@@ -95,6 +103,10 @@ class _Collected:
                 self.loads[event.workload, event.phase] = event  # counts of a phase so far: the last one stands
             case Interrupted():
                 self.interrupted_by = self.interrupted_by or event.signal
+            case Quiet():
+                self.quiet = event
+            case EffectsRead():
+                self.reads[event.effect] = event
             case Note():
                 self.notes.append(event.text)
             case SegmentClosed():
@@ -144,8 +156,9 @@ class _Collected:
             self.notes.append(f"{reader.strange} events are of kinds that this version does not know")
         if reader.damaged:
             self._lose("events", reader.damaged, f"{reader.damaged} lines of the journal are damaged")
-        for kind, segment in (("operations", reader.operations_segment), ("wire", reader.wire_segment)):
-            self._segment(kind, segment)
+        self._segment("operations", reader.operations_segment)
+        self._segment("wire", reader.wire_segment)
+        self._segment("effects", reader.effects_segment)
 
     def _segment(self, kind: str, segment: SegmentReader) -> None:
         if segment.damaged:
@@ -187,6 +200,9 @@ class _Collected:
             probes=tuple(self.probes),
             exits=tuple(self.exits),
             stalls=tuple(self.stalls),
+            effects=tuple(self.effects),
+            effect_reads=tuple(self.reads.values()),
+            quiet=self.quiet,
             lost=tuple(self.lost),
             notes=tuple(self.notes),
             interrupted_by=self.interrupted_by,

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 import msgspec
 
 from chaos.errors import JournalError
-from chaos.journal.names import JOURNAL_FILE, MAX_LINE_BYTES, OPERATIONS_FILE, WIRE_FILE
+from chaos.journal.names import EFFECTS_FILE, JOURNAL_FILE, MAX_LINE_BYTES, OPERATIONS_FILE, WIRE_FILE
 from chaos.journal.segment import SegmentReader
+from chaos.model.effect import StoredEffect
 from chaos.model.event import JOURNAL_FORMAT, AnyEvent, Event, RunStarted
 from chaos.model.operation import Operation
 from chaos.model.wire_record import WireRecord
@@ -40,6 +41,7 @@ class JournalReader:
         self.strange = 0
         self.operations_segment = SegmentReader(folder / OPERATIONS_FILE)
         self.wire_segment = SegmentReader(folder / WIRE_FILE)
+        self.effects_segment = SegmentReader(folder / EFFECTS_FILE)
         self._path = folder / JOURNAL_FILE
 
     def __repr__(self) -> str:
@@ -78,6 +80,10 @@ class JournalReader:
     def wire(self) -> Iterator[list[WireRecord]]:
         """Batches of wire records, to the last whole one."""
         return self.wire_segment.read(msgspec.msgpack.Decoder(list[WireRecord]))
+
+    def effects(self) -> Iterator[list[StoredEffect]]:
+        """Batches of effects, to the last whole one; none where a run before there was a ledger recorded none."""
+        return self.effects_segment.read(msgspec.msgpack.Decoder(list[StoredEffect]))
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
         whole = file.tell()

@@ -1,4 +1,4 @@
-"""The writer of a run's record: one line per event in `journal.jsonl`, batches of operations and wire records beside it.
+"""The writer of a run's record: one line per event in `journal.jsonl`; operations, wire records and effects in batches beside it.
 
 Every call returns after the operating system has the bytes; none waits for the disk, so the conductor's loop may call it.
 """
@@ -16,15 +16,17 @@ import msgspec
 
 from chaos.errors import JournalError
 from chaos.journal.append import AppendOnly
-from chaos.journal.names import JOURNAL_FILE, OPERATIONS_FILE, WIRE_FILE
+from chaos.journal.names import EFFECTS_FILE, JOURNAL_FILE, OPERATIONS_FILE, WIRE_FILE
 from chaos.journal.redaction import RedactBytes, RedactText, redact_batch, redact_record
 from chaos.journal.segment import SegmentWriter, count_records
+from chaos.model.effect import StoredEffect
 from chaos.model.event import AnyEvent, Event, Progress, RunEnded, RunStarted
 from chaos.model.operation import Operation
 
 __all__ = ["Journal", "open_journal"]
 
 _Event = TypeVar("_Event", bound=Event)
+_Records = Sequence[Operation] | Sequence[StoredEffect]
 _WIRE_KIND_AT = 1  # index of `kind` in a WireRecord: a word of the format
 
 
@@ -42,6 +44,7 @@ class Journal:
         self._events = AppendOnly(folder / JOURNAL_FILE)
         self._operations = SegmentWriter(folder / OPERATIONS_FILE, "operations")
         self._wire = SegmentWriter(folder / WIRE_FILE, "wire")
+        self._effects = SegmentWriter(folder / EFFECTS_FILE, "effects")
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "open" if self.started else "new"
@@ -58,21 +61,18 @@ class Journal:
             return event
         self._admit(event)
         if isinstance(event, RunEnded):
-            for segment in (self._operations, self._wire):
+            for segment in (self._operations, self._wire, self._effects):
                 self._append(segment.closed(event.t_ns))
             self.ended = True
         return self._append(event)
 
     def operations(self, batch: Sequence[Operation]) -> None:
         """Append a batch of operations. Raises JournalError when the record is over or cannot be written."""
-        self._admit(None)
-        redact = self._redact_text
-        clean = batch if redact is None else [redact_record(one, redact) for one in batch]
-        try:
-            payload = msgspec.msgpack.encode(clean)
-        except UnicodeEncodeError:
-            payload = msgspec.msgpack.encode([redact_record(one, _encodable) for one in clean])
-        self._operations.append(payload)
+        self._batch(self._operations, batch)
+
+    def effects(self, batch: Sequence[StoredEffect]) -> None:
+        """Append a batch of effects that were read back. Raises JournalError like `operations`."""
+        self._batch(self._effects, batch)
 
     def wire(self, payload: bytes) -> None:
         """Append a batch of wire records as the proxy encoded it: one msgpack array. Raises JournalError like `operations`."""
@@ -90,6 +90,16 @@ class Journal:
             raise JournalError(f"{self.folder}: the record of this run is closed; write before RunEnded")
         if isinstance(event, RunStarted) == self.started and event is not None and not isinstance(event, RunEnded):
             raise JournalError(f"{self.folder}: a record begins with RunStarted, once; got {type(event).__name__}")
+
+    def _batch(self, segment: SegmentWriter, batch: _Records) -> None:
+        self._admit(None)
+        redact = self._redact_text
+        clean = batch if redact is None else [redact_record(one, redact) for one in batch]
+        try:
+            payload = msgspec.msgpack.encode(clean)
+        except UnicodeEncodeError:
+            payload = msgspec.msgpack.encode([redact_record(one, _encodable) for one in clean])
+        segment.append(payload)
 
     def _append(self, event: _Event) -> _Event:
         clean = event if self._redact_text is None else redact_record(event, self._redact_text)
@@ -116,7 +126,7 @@ class Journal:
             raise JournalError(f"{self.folder}: a wire batch cannot be read, so it is not stored: {error}") from error
 
     def _close(self) -> None:
-        for file in (self._operations, self._wire, self._events):
+        for file in (self._operations, self._wire, self._effects, self._events):
             file.close()
 
 

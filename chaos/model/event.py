@@ -12,9 +12,9 @@ import msgspec
 from chaos.model.plan import Plan
 
 __all__ = [
-    "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "BypassChecked", "ClockSample", "Event", "EvidenceLost", "FaultArmed", "FaultEnded", "FaultStarted",
-    "HealChecked", "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished", "ProcessExited",
-    "ProcessStalled", "ProcessStarted", "Progress", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
+    "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "BypassChecked", "ClockSample", "EffectsRead", "Event", "EvidenceLost", "FaultArmed", "FaultEnded",
+    "FaultStarted", "HealChecked", "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished",
+    "ProcessExited", "ProcessStalled", "ProcessStarted", "Progress", "Quiet", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
 ]  # fmt: skip
 
 JOURNAL_FORMAT = 1
@@ -30,6 +30,7 @@ class PhaseName(StrEnum):
     HEAL = "heal"
     RECOVERY = "recovery"
     QUIESCENCE = "quiescence"
+    AUDIT = "audit"
     STOP = "stop"
     JUDGE = "judge"
 
@@ -182,6 +183,27 @@ class ProbesFinished(Event, frozen=True, kw_only=True, tag=True):
     sent: int
 
 
+class Quiet(Event, frozen=True, kw_only=True, tag=True):
+    """Whether the stores came to rest before they were read back: nothing under way, twice in a row. `left` is what still was."""
+
+    reached: bool
+    waited_ms: float
+    left: tuple[str, ...] = ()
+
+
+class EffectsRead(Event, frozen=True, kw_only=True, tag=True):
+    """A kind of effect was read back from its store: `count` of them stand in the segment of effects.
+
+    `removed` messages were in the stream once and are no more, so that one that is missing proves nothing. With an `error` the kind
+    could not be read, and nothing of it was recorded.
+    """
+
+    effect: str
+    count: int = 0
+    removed: int = 0
+    error: str | None = None
+
+
 class EvidenceLost(Event, frozen=True, kw_only=True, tag=True):
     """Evidence that was dropped or cannot be had; what depends on it is UNKNOWN."""
 
@@ -213,7 +235,7 @@ class Progress(Event, frozen=True, kw_only=True, tag=True):
 
 
 class SegmentClosed(Event, frozen=True, kw_only=True, tag=True):
-    """A segment file beside the journal is complete: its kind (operations, wire), records and bytes."""
+    """A segment file beside the journal is complete: its kind (operations, wire, effects), records and bytes."""
 
     name: str
     kind: str
@@ -230,6 +252,6 @@ class RunEnded(Event, frozen=True, kw_only=True, tag=True):
 
 AnyEvent = (
     RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | ProcessStalled | LinkUp | BaselineJudged | BypassChecked | FaultArmed
-    | FaultStarted | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | EvidenceLost | Interrupted | Note
-    | Progress | SegmentClosed | RunEnded
+    | FaultStarted | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | Quiet | EffectsRead | EvidenceLost
+    | Interrupted | Note | Progress | SegmentClosed | RunEnded
 )  # fmt: skip

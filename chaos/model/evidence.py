@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from chaos.model.base import Data
+from chaos.model.effect import StoredEffect
 from chaos.model.event import (
     BaselineJudged,
     BypassChecked,
+    EffectsRead,
     EvidenceLost,
     HealChecked,
     LoadCounted,
@@ -14,6 +16,7 @@ from chaos.model.event import (
     ProbesFinished,
     ProcessExited,
     ProcessStalled,
+    Quiet,
     RefusalProbed,
 )
 from chaos.model.operation import Operation
@@ -48,6 +51,8 @@ class Evidence(Data, frozen=True, kw_only=True):
 
     `clock_stepped_ms` is the largest change of wall minus monotonic during the run. `start_ns` and `start_wall_ns` are the first
     record's two clocks, `end_ns` is the last moment the record knows of, `versions` those of the tool and its parts.
+    `effects` are what the stores held at the end, `effect_reads` how reading each kind of them went, `quiet` whether the stores were at
+    rest then; None when nobody looked.
     """
 
     run_id: str
@@ -65,6 +70,9 @@ class Evidence(Data, frozen=True, kw_only=True):
     probes: tuple[ProbesFinished, ...] = ()
     exits: tuple[ProcessExited, ...] = ()
     stalls: tuple[ProcessStalled, ...] = ()
+    effects: tuple[StoredEffect, ...] = ()
+    effect_reads: tuple[EffectsRead, ...] = ()
+    quiet: Quiet | None = None
     lost: tuple[EvidenceLost, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted_by: str | None = None

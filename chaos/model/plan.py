@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.model.base import Data
+from chaos.model.effect import Ledger
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
 from chaos.model.scenario import Scenario, WorkloadSpec
@@ -30,13 +31,17 @@ class WorkloadPlan(Data, frozen=True, kw_only=True):
 
 
 class Plan(Data, frozen=True, kw_only=True):
-    """What a run will do and judge. `defects` are those switched on in the reference backend, for the record."""
+    """What a run will do and judge. `defects` are those switched on in the reference backend, for the record.
+
+    `ledger` holds the effects that the system declares.
+    """
 
     scenario: Scenario
     workloads: tuple[WorkloadPlan, ...]
     cells: tuple[Cell, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
     defects: tuple[str, ...] = ()
+    ledger: Ledger = Ledger()
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -47,6 +52,11 @@ class Plan(Data, frozen=True, kw_only=True):
     def faults(self) -> tuple[FaultSpec, ...]:
         """All faults of the timeline."""
         return self.scenario.timeline.faults
+
+    @property
+    def leaves_effects(self) -> bool:
+        """Whether any operation leaves effects that are declared, so that reading them back shows something."""
+        return any(operation.effects for workload in self.workloads for operation in workload.operations)
 
     def link(self, name: str) -> Link:
         """The link of that name. Raises KeyError."""

@@ -12,6 +12,8 @@ class OperationKind(Data, frozen=True, kw_only=True):
 
     `writes`: it leaves an effect. `asynchronous`: a PubAck or 202 is `accepted`, a completion message is the answer, and
     `deadline_ms` counts to the completion. `weight` is its share among the workload's operations.
+    `effects` are the names of what it leaves when it is applied, all of them together; of an asynchronous one, `completion` names the
+    effect that is its answer and therefore stands at every end, at an error's too.
     """
 
     name: str
@@ -22,6 +24,8 @@ class OperationKind(Data, frozen=True, kw_only=True):
     streams: bool = False
     deadline_ms: float = 2000.0
     weight: int = 1
+    effects: tuple[str, ...] = ()
+    completion: str | None = None
 
 
 class WorkloadKind(Data, frozen=True, kw_only=True):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from chaos.model.op_ids import SEED_WORKLOAD
 from chaos.schedule import stream_rng
 from chaos.workloads import identity
 
 __all__ = ["SEED_WORKLOAD", "TENANTS", "Corpus", "SeedDocument", "new_words"]
 
-SEED_WORKLOAD = "seed"
-"""Workload name in the op ids of seed documents."""
 TENANTS = ("amber", "birch", "cedar")
 _DOCUMENTS_EACH = 4
 _WORDS_EACH = 8

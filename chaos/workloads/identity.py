@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
+
+from chaos.model.op_ids import PROBE_INDEX, op_id
 
 __all__ = ["PROBE_INDEX", "answer_digest", "baggage", "nonce", "op_id", "root_span_id", "trace_id", "traceparent"]
-
-PROBE_INDEX = 1_000_000_000
-"""Indexes of recovery probes start here: probes never shift the indexes of the scheduled load."""
-
-_SLUG = re.compile(r"[^A-Za-z0-9]+")
-
-
-def op_id(run_id: str, workload: str, index: int) -> str:
-    """The id of a workload's n-th operation in a run. Letters, digits and `-` only: it is a NATS subject token and a baggage value."""
-    slug = _SLUG.sub("-", workload).strip("-")[:24] or "op"
-    return f"{slug}-{index}-{_hex(10, run_id, workload, str(index))}"
 
 
 def trace_id(seed: int, op: str) -> str:

@@ -1,4 +1,4 @@
-"""The workloads of the reference system as data: operations, the links each may use, deadlines, weights."""
+"""The workloads of the reference system as data: operations, the links each may use, deadlines, weights, effects."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ _AGENT_KIND = WorkloadKind(
             about="a task over HTTP, answered in the same request",
             route=("driver>api", "api>agent", *_AGENT),
             writes=True,
+            effects=("task", "memory"),
         ),
         OperationKind(
             name="task",
             about="a task on the JetStream work queue; the published result is its answer",
             route=("driver>nats", "agent>nats", *_AGENT),
             writes=True,
+            effects=("task", "memory", "result"),
+            completion="result",
             asynchronous=True,
             deadline_ms=10_000.0,
         ),
@@ -46,6 +49,7 @@ _RAG_KIND = WorkloadKind(
             about="a document: chunked, embedded, stored, announced on NATS by outbox",
             route=("driver>api", "api>rag", *_RETRIEVAL, "rag>nats"),
             writes=True,
+            effects=("document", "announcement"),
         ),
     ),
 )

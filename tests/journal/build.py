@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from chaos.journal import open_journal
+from chaos.model.effect import StoredEffect
 from chaos.model.event import (
     JOURNAL_FORMAT,
     BaselineJudged,
     ClockSample,
+    EffectsRead,
     Event,
     FaultArmed,
     HealChecked,
@@ -21,6 +23,7 @@ from chaos.model.event import (
     PhaseName,
     PhaseStarted,
     ProbesFinished,
+    Quiet,
     RefusalProbed,
     RunEnded,
     RunStarted,
@@ -118,7 +121,11 @@ def sample_events() -> Iterator[Event]:
     yield LoadCounted(t_ns=at(14), workload="rag", phase=PhaseName.FAULTS, started=10, dropped=0, late=0)
     yield LoadCounted(t_ns=at(15), workload="rag", phase=PhaseName.FAULTS, started=30, dropped=1, late=0)
     yield Note(t_ns=at(15), text="rag answered slowly at first")
-    yield PhaseStarted(t_ns=at(15), phase=PhaseName.STOP)
+    yield PhaseStarted(t_ns=at(15), phase=PhaseName.AUDIT)
+    yield Quiet(t_ns=at(15.1), reached=True, waited_ms=100.0)
+    yield EffectsRead(t_ns=at(15.2), effect="document", count=30)
+    yield EffectsRead(t_ns=at(15.3), effect="announcement", error="nats could not be reached")
+    yield PhaseStarted(t_ns=at(15.4), phase=PhaseName.STOP)
 
 
 def sample_operation(index: int, workload: str, seconds: float) -> Operation:
@@ -156,6 +163,13 @@ def sample_wire() -> list[WireRecord]:
     ]
 
 
+def sample_effects() -> list[StoredEffect]:
+    """One document for each third operation of `rag`; one of them stands twice."""
+    return [
+        StoredEffect(effect="document", op_id=f"rag-{index}", count=2 if index == 3 else 1) for index in range(0, 87, 3)
+    ]
+
+
 def record_sample(folder: Path, *, end: bool = True, redact: Callable[[str], str] | None = None) -> Path:
     """Record the sample run in that folder; without `end`, it is left before it ended."""
     with open_journal(folder, redact_text=redact) as journal:
@@ -167,6 +181,9 @@ def record_sample(folder: Path, *, end: bool = True, redact: Callable[[str], str
         wire = sample_wire()
         for first in range(0, len(wire), 3):
             journal.wire(msgspec.msgpack.encode(wire[first : first + 3]))
+        effects = sample_effects()
+        for first in range(0, len(effects), 10):
+            journal.effects(effects[first : first + 10])
         if end:
             journal.write(RunEnded(t_ns=at(16), how="complete"))
     return folder

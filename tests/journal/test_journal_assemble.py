@@ -13,7 +13,16 @@ from chaos.journal import read_evidence
 from chaos.journal.intervals import FaultTimes
 from chaos.model.event import FaultArmed, FaultEnded, FaultStarted, PhaseName
 from chaos.model.wire_record import WireRecord
-from tests.journal.build import START_NS, WALL_NS, at, record_sample, sample_operations, sample_plan, sample_wire
+from tests.journal.build import (
+    START_NS,
+    WALL_NS,
+    at,
+    record_sample,
+    sample_effects,
+    sample_operations,
+    sample_plan,
+    sample_wire,
+)
 
 
 def test_a_whole_run_is_whole(tmp_path: Path) -> None:
@@ -22,6 +31,12 @@ def test_a_whole_run_is_whole(tmp_path: Path) -> None:
     assert evidence.plan == sample_plan()
     assert list(evidence.operations) == sample_operations()
     assert list(evidence.wire) == sample_wire()
+    assert list(evidence.effects) == sample_effects()
+    assert [(one.effect, one.count, one.error) for one in evidence.effect_reads] == [
+        ("document", 30, None), ("announcement", 0, "nats could not be reached"),
+    ]  # fmt: skip
+    assert evidence.quiet is not None
+    assert (evidence.quiet.reached, evidence.quiet.left) == (True, ())
     assert (evidence.end_how, evidence.end_error, evidence.lost) == ("complete", None, ())
     assert (evidence.start_ns, evidence.start_wall_ns, evidence.end_ns) == (START_NS, WALL_NS, at(16))
     assert evidence.baseline is not None

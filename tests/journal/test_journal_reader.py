@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 
 from chaos.errors import JournalError
 from chaos.journal import CUT_OFF, JournalReader, read_evidence
-from tests.journal.build import record_sample, sample_operations, sample_wire
+from chaos.model.evidence import Evidence
+from tests.journal.build import record_sample, sample_effects, sample_operations, sample_wire
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +53,16 @@ def test_a_journal_cut_at_any_byte_reads_to_its_last_whole_event(recorded: Path,
         assert (reader.damaged, reader.strange) == (0, 0)
 
 
-@pytest.mark.parametrize("name", ["operations.msgpack", "wire.msgpack"])
+def _segment(evidence: Evidence, name: str) -> tuple[list[Any], list[Any], str]:
+    """What was read of a segment, what was recorded in it, and what its records are called when they are lost."""
+    return {
+        "operations.msgpack": (list(evidence.operations), sample_operations(), "operations"),
+        "wire.msgpack": (list(evidence.wire), sample_wire(), "wire records"),
+        "effects.msgpack": (list(evidence.effects), sample_effects(), "stored effects"),
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["operations.msgpack", "wire.msgpack", "effects.msgpack"])
 @given(data=st.data())
 @settings(max_examples=40, deadline=None)
 def test_a_segment_cut_at_any_byte_reads_to_its_last_whole_batch(
@@ -61,15 +72,11 @@ def test_a_segment_cut_at_any_byte_reads_to_its_last_whole_batch(
     whole = (recorded / name).read_bytes()
     size = data.draw(st.integers(0, len(whole)))
     evidence = read_evidence(_cut(recorded, tmp_path_factory.mktemp("cut") / "run", name, size))
-    read, full = (
-        (list(evidence.operations), sample_operations())
-        if name.startswith("op")
-        else (list(evidence.wire), sample_wire())
-    )
+    read, full, called = _segment(evidence, name)
     assert read == full[: len(read)]
     assert bool(evidence.lost) == (size < len(whole))
     if evidence.lost:
-        assert evidence.lost[0].what == {"operations.msgpack": "operations", "wire.msgpack": "wire records"}[name]
+        assert evidence.lost[0].what == called
         assert evidence.lost[0].count == len(full) - len(read)
 
 
@@ -100,6 +107,31 @@ def test_damage_in_the_middle_loses_only_what_it_hit(recorded: Path, tmp_path: P
     assert len(evidence.operations) == 100
     assert {one.what for one in evidence.lost} == {"events", "operations"}
     assert any("does not know" in note for note in evidence.notes)
+
+
+def test_effects_that_are_damaged_are_lost_and_nothing_else_is(recorded: Path, tmp_path: Path) -> None:
+    """A batch of effects that does not decode costs its ten records, and no operation."""
+    folder = tmp_path / "run"
+    shutil.copytree(recorded, folder)
+    effects = bytearray((folder / "effects.msgpack").read_bytes())
+    effects[4] = 0xC1
+    (folder / "effects.msgpack").write_bytes(effects)
+    evidence = read_evidence(folder)
+    assert list(evidence.effects) == sample_effects()[10:]
+    assert list(evidence.operations) == sample_operations()
+    assert {one.what for one in evidence.lost} == {"stored effects"}
+
+
+def test_a_record_without_a_segment_of_effects_has_none(recorded: Path, tmp_path: Path) -> None:
+    """Runs before there was a ledger: nothing was read back, which is not the same as nothing stored."""
+    folder = tmp_path / "run"
+    shutil.copytree(recorded, folder)
+    (folder / "effects.msgpack").unlink()
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    ledger = (b'"Quiet"', b'"EffectsRead"', b'"effects"')
+    (folder / "journal.jsonl").write_bytes(b"".join(one for one in lines if not any(word in one for word in ledger)))
+    evidence = read_evidence(folder)
+    assert (evidence.effects, evidence.effect_reads, evidence.quiet, evidence.lost) == ((), (), None, ())
 
 
 def test_a_length_that_is_damage_ends_the_segment(recorded: Path, tmp_path: Path) -> None:

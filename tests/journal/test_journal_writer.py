@@ -17,9 +17,11 @@ from tests.journal.build import START_NS, at, record_sample, sample_events, samp
 def test_a_record_ends_with_its_segments_and_run_ended(tmp_path: Path) -> None:
     """The last records of a whole run name each segment with its size, then end it."""
     record_sample(tmp_path)
-    *_, operations, wire, ended = JournalReader(tmp_path).events()
+    *_, operations, wire, effects, ended = JournalReader(tmp_path).events()
     assert isinstance(operations, SegmentClosed)
     assert isinstance(wire, SegmentClosed)
+    assert isinstance(effects, SegmentClosed)
+    assert (effects.kind, effects.name, effects.records) == ("effects", "effects.msgpack", 29)
     assert (operations.kind, operations.records) == ("operations", 120)
     assert (wire.kind, wire.records, wire.nbytes) == ("wire", 7, (tmp_path / "wire.msgpack").stat().st_size)
     assert ended == RunEnded(t_ns=at(16), how="complete")
@@ -73,7 +75,12 @@ def test_order_is_kept(tmp_path: Path) -> None:
         with pytest.raises(JournalError, match="begins with RunStarted, once"):
             journal.write(started)
         journal.write(RunEnded(t_ns=at(2), how="complete"))
-        for late in (lambda: journal.write(note), lambda: journal.operations([]), lambda: journal.wire(b"\x90")):
+        for late in (
+            lambda: journal.write(note),
+            lambda: journal.operations([]),
+            lambda: journal.wire(b"\x90"),
+            lambda: journal.effects([]),
+        ):
             with pytest.raises(JournalError, match="closed"):
                 late()
 
@@ -149,7 +156,7 @@ def test_a_secret_that_is_a_word_of_the_format_breaks_nothing(tmp_path: Path, se
     record_sample(tmp_path, redact=lambda text: text.replace(secret, "[redacted]"))
     evidence = read_evidence(tmp_path)
     assert len(evidence.operations) == 120
-    assert len(evidence.phases) == 6
+    assert len(evidence.phases) == 7
     assert evidence.faults[0].onset_ns is not None
 
 

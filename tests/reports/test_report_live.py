@@ -93,6 +93,7 @@ def test_plain_lines_off_a_terminal() -> None:
         "faults",
         "heal",
         "recovery",
+        "audit",
         "stop",
     ]
     assert "\x1b" not in file.getvalue()

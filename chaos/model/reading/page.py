@@ -108,11 +108,11 @@ def _workloads(variants: Schema, vocabulary: Vocabulary) -> Iterator[str]:
     yield "### `workloads`\n\nA list; all run at once, through the whole drill.\n"
     yield _shared(variants)
     for kind in vocabulary.workloads:
-        yield f"**`{kind.name}`**: {kind.about}.\n\n| operation | weight | deadline | writes | links it may use |\n|---|---|---|---|---|"
+        yield f"**`{kind.name}`**: {kind.about}.\n\n| operation | weight | deadline | leaves | links it may use |\n|---|---|---|---|---|"
         for one in kind.operations:
             deadline = f"{one.deadline_ms / 1000:g}s" + (" to completion" if one.asynchronous else "")
             links = " ".join(f"`{link}`" for link in one.route)
-            yield f"| `{one.name}`: {one.about} | {one.weight} | {deadline} | {'yes' if one.writes else 'no'} | {links} |"
+            yield f"| `{one.name}`: {one.about} | {one.weight} | {deadline} | {', '.join(one.effects) or '-'} | {links} |"
         yield ""
 
 
