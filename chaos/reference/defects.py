@@ -68,6 +68,10 @@ class Defects(msgspec.Struct, frozen=True):
             raise ValueError(f"no defect called {', '.join(sorted(unknown))}; known: {', '.join(sorted(_NAMES))}")
         return cls(names)
 
+    def of(self, service: str) -> Defects:
+        """Those that are defects of this service: in the others the code they share stays correct."""
+        return Defects(frozenset(one.name for one in DEFECTS if one.name in self.names and service in one.services))
+
     def on(self, name: str) -> bool:
         """Whether the defect is switched on; a name that does not exist is a mistake in this code."""
         if name not in _NAMES:

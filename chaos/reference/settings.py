@@ -60,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             provider_api_key=environment.get("PROVIDER_API_KEY", ""),
             digest_key=environment.get("DIGEST_KEY", ""),
             namespace=namespace,
-            defects=_defects(environment.get("CHAOS_DEFECTS", "")),
+            defects=_defects(environment.get("CHAOS_DEFECTS", "")).of(service),
             otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
             call_timeout_ms=_integer(environment, "CALL_TIMEOUT_MS", 1500),
             db_timeout_ms=_integer(environment, "DB_TIMEOUT_MS", 1000),
