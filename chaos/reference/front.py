@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -108,7 +109,8 @@ def _as_problem(error: Exception) -> Problem:
 
 def _problem_response(problem: Problem) -> Response:
     details = msgspec.structs.replace(problem.details, trace_id=telemetry.trace_id())
-    headers = {"Retry-After": problem.retry_after} if problem.retry_after else None
+    pause_s = details.retry_after_s
+    headers = None if pause_s is None else {"Retry-After": str(math.ceil(pause_s))}
     return Response(msgspec.json.encode(details), details.status, headers, media_type=problems.MEDIA_TYPE)
 
 

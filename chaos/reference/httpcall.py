@@ -45,7 +45,7 @@ class Callee:
         self.name = name
         self._client = client
         self._url = url.rstrip("/")
-        self._timeout_ms = settings.call_timeout_ms
+        self.timeout_ms = settings.call_timeout_ms
         self._defects = settings.defects
         self._headers = dict(headers or {})
 
@@ -84,7 +84,7 @@ class Callee:
         if self._defects.on("no-http-timeout"):
             timeout_s = None
         else:
-            limit_ms = budget.limit_ms(self._timeout_ms, self.name)
+            limit_ms = budget.limit_ms(self.timeout_ms, self.name)
             timeout_s = limit_ms / 1000
             headers[budget.BUDGET_HEADER] = str(budget.passed_on_ms(limit_ms))
         attributes = {"http.request.method": "POST", "url.full": self._url + path, "peer.service": self.name}

@@ -7,6 +7,8 @@ a hop that cannot reach or hear its own callee names that callee.
 from __future__ import annotations
 
 import logging
+import time
+from email.utils import parsedate_to_datetime
 
 import msgspec
 
@@ -21,6 +23,7 @@ __all__ = [
     "from_exception",
     "internal",
     "invalid_request",
+    "retry_after_s",
     "timed_out",
     "unavailable",
 ]
@@ -47,10 +50,14 @@ _CODE_OF_STATUS = {
 }
 _RETRYABLE = frozenset({"dependency_unavailable", "dependency_timeout", "rate_limited"})
 _OF_THE_CALLER = frozenset({"invalid_request", "conflict"})
+_LONGEST_PAUSE_S = 366 * 86_400.0
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """The members of a problem details object (RFC 9457, section 3, and our extensions)."""
+    """The members of a problem details object (RFC 9457, section 3, and our extensions).
+
+    `retry_after_s` is the pause a dependency asked for: here as well as in the header, because NATS has no such header.
+    """
 
     type: str
     title: str
@@ -59,16 +66,16 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     dependency: str | None = None
     retryable: bool = False
+    retry_after_s: float | None = None
     trace_id: str = ""
 
 
 class Problem(Exception):  # noqa: N818 - the term of RFC 9457
     """A failure with its details, raised where it is noticed and rendered at the edge of the service."""
 
-    def __init__(self, details: ProblemDetails, *, retry_after: str | None = None) -> None:
+    def __init__(self, details: ProblemDetails) -> None:
         super().__init__(f"{details.code}: {details.detail}")
         self.details = details
-        self.retry_after = retry_after
 
     def __repr__(self) -> str:
         return f"<Problem {self.details.status} {self.details.code} dependency={self.details.dependency}>"
@@ -82,7 +89,7 @@ class Problem(Exception):  # noqa: N818 - the term of RFC 9457
         dependency: str | None = None,
         status: int | None = None,
         retryable: bool | None = None,
-        retry_after: str | None = None,
+        retry_after_s: float | None = None,
     ) -> Problem:
         """A problem by its code; status and retryable follow from the code unless given."""
         usual_status, title = _TITLES[code]
@@ -94,8 +101,9 @@ class Problem(Exception):  # noqa: N818 - the term of RFC 9457
             code=code,
             dependency=dependency,
             retryable=code in _RETRYABLE if retryable is None else retryable,
+            retry_after_s=retry_after_s,
         )
-        return cls(details, retry_after=retry_after)
+        return cls(details)
 
 
 def unavailable(dependency: str, detail: str) -> Problem:
@@ -144,13 +152,29 @@ def from_exception(error: Exception) -> Problem:
 def from_answer(callee: str, status: int, content_type: str, body: bytes, retry_after: str | None) -> Problem:
     """The problem to raise for an error answer of a callee: its own root cause if it names one, else the callee."""
     details = _details(content_type, body)
+    pause_s = retry_after_s(retry_after)
     if details is None:
         code = _CODE_OF_STATUS.get(status, "dependency_error")
-        return Problem.of(code, f"{callee} answered {status}", dependency=callee, retry_after=retry_after)
+        return Problem.of(code, f"{callee} answered {status}", dependency=callee, retry_after_s=pause_s)
+    if pause_s is None:
+        pause_s = details.retry_after_s
     if details.dependency is not None or details.code in _OF_THE_CALLER:
-        return Problem(details, retry_after=retry_after)
+        return Problem(msgspec.structs.replace(details, retry_after_s=pause_s))
     code = "dependency_error" if details.code == "internal" else details.code
-    return Problem.of(code, f"{callee} answered {status}: {details.detail}", dependency=callee, retry_after=retry_after)
+    detail = f"{callee} answered {status}: {details.detail}"
+    return Problem.of(code, detail, dependency=callee, retry_after_s=pause_s)
+
+
+def retry_after_s(text: str | None) -> float | None:
+    """Seconds or an HTTP date (RFC 9110, 10.2.3) as seconds from now; what is neither asks for nothing."""
+    if text is None:
+        return None
+    if text.strip().isdecimal():
+        return min(float(text), _LONGEST_PAUSE_S)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return None
 
 
 def _details(content_type: str, body: bytes) -> ProblemDetails | None:

@@ -17,7 +17,7 @@ _PROBLEM = "application/problem+json"
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Problem details (RFC 9457) with the extensions `code`, `dependency` and `retryable`; members of another type count as absent."""
+    """Problem details (RFC 9457) with the extensions `code`, `dependency`, `retryable` and `retry_after_s`; members of another type count as absent."""
 
     status: int | None = None
     title: str | None = None
@@ -25,6 +25,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str | None = None
     dependency: str | None = None
     retryable: bool | None = None
+    retry_after_s: float | None = None
 
 
 def excerpt(text: str | bytes) -> str:
@@ -46,12 +47,13 @@ def read_problem(data: object) -> Problem:
         "code": str,
         "dependency": str,
         "retryable": bool,
+        "retry_after_s": float,
     }
     return Problem(**{name: members[name] for name, kind in types.items() if type(members.get(name)) is kind})
 
 
 def problem_answer(problem: Problem, *, status: int | None = None, retry_after_s: float | None = None) -> Answer:
-    """An error answer. The transport's own status wins over the one in the body."""
+    """An error answer. Where the transport has a status of its own, it and its header count; else what the body says."""
     return Answer(
         kind=AnswerKind.ERROR,
         status=problem.status if status is None else status,
@@ -59,7 +61,7 @@ def problem_answer(problem: Problem, *, status: int | None = None, retry_after_s
         dependency=None if problem.dependency is None else excerpt(problem.dependency),
         detail=excerpt(problem.detail or problem.title or "") or None,
         retryable=problem.retryable,
-        retry_after_s=retry_after_s,
+        retry_after_s=problem.retry_after_s if status is None else retry_after_s,
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.model.operation import Answer, AnswerKind, EffectState
-from chaos.workloads.answers import driver_failure, excerpt, http_answer, read_problem
+from chaos.workloads.answers import driver_failure, excerpt, http_answer, problem_answer, read_problem
 from chaos.workloads.effects import effect_of
 
 ERROR, OK, ACCEPTED, NONE = AnswerKind.ERROR, AnswerKind.OK, AnswerKind.ACCEPTED, AnswerKind.NONE
@@ -156,3 +156,10 @@ def test_excerpts_are_one_short_line(text: str | bytes) -> None:
     short = excerpt(text)
     assert len(short) <= 200
     assert not any(ord(one) < 32 or 127 <= ord(one) < 160 for one in short)
+
+
+def test_retry_after_without_a_header() -> None:
+    """On NATS and in a stream the problem itself holds the pause; over HTTP only the header counts."""
+    problem = read_problem({"status": 429, "retry_after_s": 2.0})
+    assert problem_answer(problem).retry_after_s == 2.0
+    assert http_answer(429, PROBLEM, b'{"retry_after_s": 2.0}').retry_after_s is None
