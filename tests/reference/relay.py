@@ -1,4 +1,4 @@
-"""A link of the backend under test: a small TCP relay that can refuse, hang, cut, answer itself, and overhear."""
+"""A link of the backend under test: a small TCP relay that can refuse, hang, cut, answer itself, edit, and overhear."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from chaos.system import reserve_port
 
 T = TypeVar("T")
+Edit = Callable[[bytes], bytes]
+"""Edits what a read has given. Raising ConnectionResetError resets the connection instead of passing anything on."""
 
 
 class Relay:
-    """One link: bytes both ways. `mode` is pass, refuse (port closed), hang (bytes swallowed) or mute (no answers)."""
+    """One link: bytes both ways. `mode` is pass, refuse (port closed), hang (bytes swallowed) or mute (no answers).
+
+    `edit_sent` and `edit_received` see the bytes of every connection, on the relay's loop.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, target: tuple[str, int]) -> None:
         self._loop = loop
@@ -25,10 +30,15 @@ class Relay:
         self.mode = "pass"
         self.sent = bytearray()
         self.received = bytearray()
+        self.edit_sent: Edit | None = None
+        self.edit_received: Edit | None = None
         self._server: asyncio.Server | None = None
         self._canned = b""
+        self._times: int | None = None
+        self._stranded: set[asyncio.Task[None]] = set()
         self._closed = threading.Event()
         self._writers: set[asyncio.StreamWriter] = set()
+        self._callers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.call(self._listen())
 
@@ -42,13 +52,48 @@ class Relay:
         if mode == "refuse":
             self.call(self._refuse())
 
-    def answer(self, status: int, body: bytes = b"", content_type: str = "text/plain", **headers: str) -> None:
-        """Answer every request on new connections with this instead of passing it on."""
+    def answer(
+        self,
+        status: int,
+        body: bytes = b"",
+        content_type: str = "text/plain",
+        *,
+        times: int | None = None,
+        **headers: str,
+    ) -> None:
+        """Answer requests on new connections with this instead of passing them on: all, or so many."""
         lines = [f"HTTP/1.1 {status} Canned", f"Content-Length: {len(body)}", f"Content-Type: {content_type}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self._canned = "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+        self._times = times
         self.mode = "answer"
         self.cut()
+
+    def lose_reply(self, request: bytes, *, times: int = 1) -> None:
+        """Reset the connections of the next requests with these bytes when the reply comes: it has been done by then."""
+        waiting, lost = False, 0
+
+        def sent(data: bytes) -> bytes:
+            nonlocal waiting
+            waiting = waiting or (request in data and lost < times)
+            return data
+
+        def received(data: bytes) -> bytes:
+            nonlocal waiting, lost
+            if waiting:
+                waiting, lost = False, lost + 1
+                raise ConnectionResetError
+            return data
+
+        self.edit_sent, self.edit_received = sent, received
+
+    def strand(self) -> None:
+        """Leave every live connection half open for good: neither side hears of the other again, and none is closed."""
+        self._stranded |= self._tasks
+
+    def inject(self, data: bytes) -> None:
+        """Say this to the caller on every live connection."""
+        self.call(self._inject(data))
 
     def heal(self) -> None:
         """Back to passing; connections that lost bytes are reset."""
@@ -57,6 +102,7 @@ class Relay:
         elif self.mode != "pass":
             self.mode = "pass"
             self.cut()
+        self.edit_sent = self.edit_received = None
         self.call(self._listen())
         self.sent.clear()
         self.received.clear()
@@ -104,8 +150,10 @@ class Relay:
         assert task is not None
         self._tasks.add(task)
         self._writers.add(writer)
+        self._callers.add(writer)
         try:
-            if self.mode == "answer":
+            if self.mode == "answer" and self._times != 0:
+                self._times = None if self._times is None else self._times - 1
                 await self._answer(reader, writer)
             else:
                 await self._connect(reader, writer)
@@ -113,7 +161,9 @@ class Relay:
             writer.transport.abort()
         finally:
             self._tasks.discard(task)
+            self._stranded.discard(task)
             self._writers.discard(writer)
+            self._callers.discard(writer)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError):
@@ -124,6 +174,10 @@ class Relay:
             await writer.drain()
         writer.close()
 
+    async def _inject(self, data: bytes) -> None:
+        for writer in self._callers:
+            writer.write(data)
+
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
@@ -131,10 +185,12 @@ class Relay:
             writer.transport.abort()
             return
         self._writers.add(upstream_writer)
+        connection = asyncio.current_task()
+        assert connection is not None
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump_requests(reader, upstream_writer))
-                group.create_task(self._pump(upstream_reader, writer, self.received, swallow={"hang", "mute"}))
+                group.create_task(self._pump_requests(connection, reader, upstream_writer))
+                group.create_task(self._pump_replies(connection, upstream_reader, writer))
         except* OSError:
             pass
         finally:
@@ -142,22 +198,30 @@ class Relay:
             upstream_writer.transport.abort()
             writer.transport.abort()
 
-    async def _pump_requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await self._pump(reader, writer, self.sent, swallow={"hang"})
-        except ConnectionResetError:
-            self._closed.set()
-            raise
-
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, record: bytearray, swallow: set[str]
+    async def _pump_requests(
+        self, connection: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while data := await reader.read(65536):
-            record += data
-            if self.mode not in swallow:
-                writer.write(data)
+            self.sent += data
+            if self.mode != "hang" and connection not in self._stranded:
+                writer.write(self.edit_sent(data) if self.edit_sent else data)
                 await writer.drain()
-        if writer.can_write_eof():
-            writer.write_eof()
-        # One direction is at its end: a process that died or closed ends the other one, too.
-        raise ConnectionResetError
+        self._closed.set()
+        await _at_end(writer)
+
+    async def _pump_replies(
+        self, connection: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        while data := await reader.read(65536):
+            self.received += data
+            if self.mode not in ("hang", "mute") and connection not in self._stranded:
+                writer.write(self.edit_received(data) if self.edit_received else data)
+                await writer.drain()
+        await _at_end(writer)
+
+
+async def _at_end(writer: asyncio.StreamWriter) -> None:
+    """One direction is at its end: a process that died or closed ends the other one, too."""
+    if writer.can_write_eof():
+        writer.write_eof()
+    raise ConnectionResetError

@@ -170,31 +170,25 @@ async def test_retry_after_is_respected_and_kept(backend: Backend, post: Post, o
     assert len(backend["gateway>provider"].requests()) == 1
 
 
-async def test_stream_that_is_cut_ends_with_an_error_event(backend: Backend, op: Op) -> None:
-    """A stream whose upstream breaks in the middle tells so in an event and has no end mark."""
-    many = " ".join(f"nonce-{number:016x}" for number in range(400))
-    body = {"model": "ref-chat", "stream": True, "messages": [{"role": "user", "content": many}]}
-    text = ""
-    async with (
-        httpx.AsyncClient(trust_env=False, timeout=30) as client,
-        client.stream(
-            "POST", backend.url("gateway") + "/v1/chat/completions", json=body, headers=op.headers
-        ) as response,
-    ):
-        async for piece in response.aiter_text():
-            if not text:
-                backend["gateway>provider"].cut()
-            text += piece
-    assert response.status_code == 200
-    assert "[DONE]" not in text
-    last = text.strip().split("\n\n")[-1]
-    assert last.startswith("event: error\ndata: ")
-    problem = msgspec.json.decode(last.split("data: ", 1)[1])
-    assert (problem["code"], problem["dependency"], problem["trace_id"]) == (
-        "dependency_error",
-        "provider",
-        op.trace_id,
-    )
+@pytest.mark.parametrize("route", ["ask", "task", "chat"])
+async def test_retry_after_is_waited_for(backend: Backend, post: Post, op: Op, route: str) -> None:
+    """A pause that fits is kept before the next attempt, which then succeeds."""
+    service, path, body = ROUTES[route]
+    backend["gateway>provider"].answer(429, Retry_After="1", times=1)
+    answer = await post(backend, service, path, body(op), op)
+    assert answer.status_code == 200
+    assert answer.elapsed.total_seconds() >= 1
+
+
+@pytest.mark.parametrize("route", ["ask", "task", "chat"])
+async def test_no_attempt_that_is_sure_to_be_late(backend: Backend, post: Post, route: str) -> None:
+    """A pause that leaves no time for another attempt is not begun: better 429 at once than 504 later."""
+    op = Op(budget_ms=1100)
+    service, path, body = ROUTES[route]
+    backend["gateway>provider"].answer(429, Retry_After="1")
+    answer = await post(backend, service, path, body(op), op)
+    assert (answer.status_code, answer.json()["dependency"], answer.headers["retry-after"]) == (429, "provider", "1")
+    assert len(backend["gateway>provider"].requests()) == 1
 
 
 async def test_a_caller_that_leaves_cancels_everything_below(make_backend: Callable[[], Backend]) -> None:

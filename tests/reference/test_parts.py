@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.reference import budget, envelope, problems, spending
-from chaos.reference.gateway import retry
 from chaos.reference.messages import Question
-from chaos.reference.openai import STREAM_DONE
+from chaos.reference.openai import STREAM_DONE, Chunk, ChunkChoice, Delta
 from chaos.reference.problems import Problem
 from chaos.reference.rag.app import split_text
-from chaos.reference.sse import completion_events
+from chaos.reference.sse import completion_parts
 
 
 @given(st.integers(31, 600_000), st.integers(1, 600_000))
@@ -105,32 +104,59 @@ def test_roots_and_callers_mistakes_are_kept() -> None:
 
 def test_retry_after_in_seconds_and_as_a_date() -> None:
     """Both forms are read; nonsense asks for no pause."""
-    assert retry.retry_after_ms("2") == 2000
-    assert 50_000 < retry.retry_after_ms(formatdate(time.time() + 60, usegmt=True)) <= 60_000
-    assert retry.retry_after_ms("later") == retry.retry_after_ms(None) == 0
+    assert problems.retry_after_s("2") == 2
+    at = problems.retry_after_s(formatdate(time.time() + 60, usegmt=True))
+    assert at is not None
+    assert 50 < at <= 60
+    assert problems.retry_after_s(formatdate(time.time() - 60, usegmt=True)) == 0
+    assert problems.retry_after_s("later") is problems.retry_after_s(None) is None
 
 
-async def _read(stream: bytes) -> list[str]:
+def test_retry_after_travels_in_the_problem() -> None:
+    """The pause a dependency asked for goes on where there is no header for it, and the header's wins where there is."""
+    first = problems.from_answer("provider", 429, "text/plain", b"slow down", "7")
+    assert (first.details.code, first.details.retry_after_s) == ("rate_limited", 7)
+    body = msgspec.json.encode(first.details)
+    for header, pause_s in ((None, 7), ("5", 5)):
+        passed_on = problems.from_answer("gateway", 429, problems.MEDIA_TYPE, body, header)
+        assert (passed_on.details.dependency, passed_on.details.retry_after_s) == ("provider", pause_s)
+
+
+def _chunk(text: str) -> str:
+    choice = ChunkChoice(delta=Delta(content=text))
+    return msgspec.json.encode(Chunk(id="c", created=0, model="m", choices=[choice])).decode()
+
+
+async def _read(stream: bytes, piece: int = 1) -> list[str | None]:
     async def pieces() -> AsyncIterator[bytes]:
-        for byte in stream:
-            yield bytes([byte])
+        for start in range(0, len(stream), piece):
+            yield stream[start : start + piece]
 
     response = httpx.Response(200, content=pieces())
-    return [event.data async for event in completion_events("gateway", response)]
+    return [part.chunk.choices[0].delta.content async for part in completion_parts("gateway", response)]
 
 
-async def test_streams_are_read_to_their_mark() -> None:
-    """Events come whole however the bytes are cut; comments and foreign fields are passed over."""
-    stream = f"data: one\n\n: comment\nid: 7\ndata: two\ndata: lines\n\ndata: {STREAM_DONE}\n\n".encode()
-    assert await _read(stream) == ["one", "two\nlines"]
+@given(st.lists(st.text()), st.integers(1, 50), st.sampled_from(["\n", "\r\n"]))
+async def test_streams_are_read_to_their_mark(texts: list[str], piece: int, end: str) -> None:
+    """Events come whole however the bytes are cut; comments, ids and retry times are passed over."""
+    events = [f"data: {_chunk(text)}\n\n" for text in texts]
+    stream = ": comment\n\nid: 7\nretry: 100\n" + "".join(events) + f"data: {STREAM_DONE}\n\n"
+    assert await _read(stream.replace("\n", end).encode(), piece) == texts
+
+
+async def test_an_event_may_have_several_lines() -> None:
+    """Lines of data are one text with line ends between them."""
+    first, second = _chunk("one").split(",", 1)
+    assert await _read(f"data: {first},\ndata:{second}\n\ndata: {STREAM_DONE}\n\n".encode()) == ["one"]
 
 
 @pytest.mark.parametrize(
     ("stream", "dependency", "code"),
     [
-        (b"data: one\n\n", "gateway", "dependency_error"),
+        (f"data: {_chunk('one')}\n\n".encode(), "gateway", "dependency_error"),
+        (f"data: {STREAM_DONE}\n".encode(), "gateway", "dependency_error"),
         (b"", "gateway", "dependency_error"),
-        (b"data: one\n\nevent: error\ndata: nonsense\n\n", "gateway", "dependency_error"),
+        (b"event: error\ndata: nonsense\n\n", "gateway", "dependency_error"),
         (
             b"event: error\ndata: " + msgspec.json.encode(problems.timed_out("provider", "late").details) + b"\n\n",
             "provider",
@@ -143,6 +169,24 @@ async def test_streams_that_fail(stream: bytes, dependency: str, code: str) -> N
     with pytest.raises(Problem) as raised:
         await _read(stream)
     assert (raised.value.details.dependency, raised.value.details.code) == (dependency, code)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"id": "c", "created": 0\n\n',
+        b'data: {"error": {"message": "overloaded"}}\n\n',
+        _chunk("no field").encode() + b"\n\n",
+        f"dat: {_chunk('misspelt')}\n\n".encode(),
+        f"data: {_chunk('two in')}\ndata: {_chunk('one')}\n\n".encode(),
+        f"data: {_chunk('caf?')}\n\n".encode().replace(b"?", b"\xe9"),
+    ],
+)
+async def test_events_that_cannot_be_read_fail_the_stream(event: bytes) -> None:
+    """Broken JSON, broken framing and broken text are told, although the stream goes on to its mark."""
+    good = f"data: {_chunk('good')}\n\n".encode()
+    with pytest.raises(Problem, match="dependency_error: an event of the stream cannot be read"):
+        await _read(good + event + good + f"data: {STREAM_DONE}\n\n".encode())
 
 
 @given(st.text())

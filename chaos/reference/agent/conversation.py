@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.reference import problems
 from chaos.reference.httpcall import Callee
 from chaos.reference.openai import (
     ChatCompletionRequest,
@@ -15,7 +14,7 @@ from chaos.reference.openai import (
     ToolCall,
     ToolCallDelta,
 )
-from chaos.reference.sse import completion_events
+from chaos.reference.sse import completion_parts
 
 __all__ = ["speak"]
 
@@ -25,16 +24,9 @@ async def speak(gateway: Callee, messages: list[ChatMessage], tools: list[Tool] 
     request = ChatCompletionRequest(model="ref-chat", messages=messages, stream=True, tools=tools)
     assembled = _Assembly()
     async with gateway.open("/v1/chat/completions", msgspec.json.encode(request)) as response:
-        async for event in completion_events(gateway.name, response):
-            assembled.add(_chunk(gateway.name, event.data))
+        async for part in completion_parts(gateway.name, response):
+            assembled.add(part.chunk)
     return assembled.message()
-
-
-def _chunk(callee: str, data: str) -> Chunk:
-    try:
-        return msgspec.json.decode(data, type=Chunk)
-    except msgspec.MsgspecError as error:
-        raise problems.broken(callee, f"an event of the stream cannot be read: {error}") from error
 
 
 class _Assembly:

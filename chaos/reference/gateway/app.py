@@ -21,7 +21,7 @@ from chaos.reference.httpcall import Callee, open_client
 from chaos.reference.openai import ChatCompletion, ChatCompletionRequest, EmbeddingRequest, EmbeddingResponse
 from chaos.reference.serving import background
 from chaos.reference.settings import Settings
-from chaos.reference.sse import EventStream, completion_events
+from chaos.reference.sse import EventStream, completion_parts
 
 __all__ = ["open_service"]
 
@@ -70,9 +70,8 @@ class _Models:
         """Pass a streamed completion on as it comes; raises Problem as long as nothing of it has been sent."""
         try:
             async with open_with_retries(self._provider, _CHAT, msgspec.json.encode(request)) as response:
-                await stream.begin()
-                async for event in completion_events(self._provider.name, response):
-                    await stream.write(event.data)
+                async for part in completion_parts(self._provider.name, response):
+                    await stream.write(part.data)
             await stream.finish()
         except problems.Problem as problem:
             if not stream.begun:

@@ -147,7 +147,6 @@ async def _speak(stream: EventStream, model: str, reply: _Reply) -> None:
         chunk = Chunk(id=completion_id, created=created, model=model, choices=choices, usage=usage)
         await stream.write(msgspec.json.encode(chunk).decode())
 
-    await stream.begin()
     await asyncio.sleep(_FIRST_TOKEN_S)
     for delta in _deltas(reply):
         await send(delta)
