@@ -26,18 +26,23 @@ class Part(IntFlag):
     DONE = 8  # the answer is over: the work was done
     ITEM = 16
     PAYLOAD = 32  # content, which may be garbled without breaking the framing
+    ENDS = 64  # the item is over with this piece (else it is where the next one begins, or with the answer)
 
 
 class Turn:
     """One exchange. `units` are what it consists of, as the framer named them (several statements under one Sync); `items` counts the
-    items of its answer so far. `replies`: an answer is expected. What acts on it is the director's own business, in `plan`.
+    items of its answer so far. `replies`: an answer is expected. `waits`: the rest of the request comes only when the asker is told so
+    (`Expect: 100-continue`). `hidden`: nobody asked, the answer is for the director alone. What acts on it is the director's own
+    business, in `plan`.
     """
 
-    __slots__ = ("direction", "items", "plan", "replies", "units")
+    __slots__ = ("direction", "hidden", "items", "plan", "replies", "units", "waits")
 
-    def __init__(self, direction: str, *, replies: bool = True) -> None:
+    def __init__(self, direction: str, *, replies: bool = True, hidden: bool = False) -> None:
         self.direction = direction
         self.replies = replies
+        self.hidden = hidden
+        self.waits = False
         self.units: tuple[Unit, ...] = ()
         self.items = 0
         self.plan: object | None = None
@@ -48,7 +53,9 @@ class Turn:
 
 
 class Piece(NamedTuple):
-    """Bytes in order; `turn` is None for what belongs to no exchange and always passes. `item` counts from 1, 0 where there is none.
+    """Bytes in order; `turn` is None for what belongs to no exchange and always passes.
+
+    `item` counts from 1, 0 where there is none; the pieces of one item all bear its number, only the first has `Part.ITEM`.
 
     `answers`: these bytes are a whole message twice, the request of `turn` and the answer of another one, of which REPLY and DONE speak
     then (a NATS acknowledgement can be lost as a message of its own, and it answers a delivery). What takes it as an answer takes it first.
@@ -74,7 +81,8 @@ class Answer(Data, frozen=True, kw_only=True):
 
 class Forged(NamedTuple):
     """What is said in the callee's place: `to_asker` to who asked; `to_callee`, if not empty, goes on in the request's place and its answer
-    is swallowed (a ROLLBACK for a COMMIT that is answered by an error). `closes`: the connection ends behind it.
+    is swallowed (a ROLLBACK for a COMMIT that is answered by an error): the dialect takes it for that of a hidden turn, in order behind
+    what is under way. `closes`: the connection ends behind `to_asker`.
     """
 
     to_asker: bytes
@@ -104,10 +112,19 @@ class Dialect(Protocol):
         """Bytes kept back in that direction, bounded."""
 
     def give_up(self, direction: str) -> bytes:
-        """What was kept back: the director leaves, or the stream ended."""
+        """What was kept back: the director leaves."""
+
+    def ended(self, direction: str) -> list[Piece]:
+        """The stream ended: what was kept back, and the end of an answer that reaches until then (a piece that may be empty)."""
+
+    def amid(self, direction: str) -> bool:
+        """Whether the pieces so far end in the midst of a message, so that nothing else may be said in that direction now."""
+
+    def forget(self, turn: Turn) -> None:
+        """Nothing of it was passed on, or nothing of it will be: no answer to it will come. `refusal` does so by itself."""
 
     def refusal(self, turn: Turn, answer: Answer, *, done: bool) -> Forged:
-        """The error in the callee's place; `done`: the request was passed on and its answer swallowed."""
+        """The error in the callee's place; `done`: the request was passed on and its answer is swallowed (all of it, or what is left)."""
 
     def garbled(self, piece: Piece) -> bytes:
         """A payload of the same length that its receiver cannot read."""
