@@ -18,6 +18,7 @@ import anyio
 from chaos import __version__
 from chaos.engine.clock import now_ns
 from chaos.engine.conductor import conduct
+from chaos.engine.own_system import needed_parts, plan_secrets
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
 from chaos.engine.signals import Signals, catch_signals
@@ -69,7 +70,7 @@ def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = l
     Raises NotReadyError when something is not installed, JournalError when `out` cannot be written: nothing was started then. Everything
     else that goes wrong is in the evidence.
     """
-    require_installed()
+    require_installed(needed_parts(plan))
     with catch_signals() as signals:
         folder = new_run_folder(out, plan.scenario.name, wall_ns=time.time_ns(), random=random.Random())
         _record(plan, folder, listener, signals)
@@ -86,6 +87,7 @@ def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = l
 def _record(plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], signals: Signals) -> None:
     """Conduct the run and record it. Once it has begun, nothing that goes wrong is raised: what was recorded is to be judged."""
     redaction, begun = Redaction(), False
+    redaction.add(plan_secrets(plan))
     try:
         with open_journal(folder, redact_text=redaction.text, redact_bytes=redaction.data) as journal:
             recorder = Recorder(journal, listener, plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +29,10 @@ _MAX_BYTES = 1_000_000
 def vocabulary() -> Vocabulary:
     """The names a scenario may use."""
     return Vocabulary(
-        workloads=REFERENCE_WORKLOADS, oracles=tuple(oracle.name for oracle in ORACLES), systems=("reference",)
+        workloads=REFERENCE_WORKLOADS,
+        oracles=tuple(oracle.name for oracle in ORACLES),
+        systems=("reference",),
+        environment=os.environ,
     )
 
 

@@ -38,6 +38,7 @@ from chaos.workloads.protocol import DriverPlan, Endpoints
 
 __all__ = ["HARD_END_SLACK_MS", "LEASE_TTL_MS", "Rig", "bring_up"]
 
+_DRIVER = "driver"
 LEASE_TTL_MS = 5000.0
 HARD_END_SLACK_MS = 5000.0
 _SETUP_WITHIN_S = 30.0
@@ -70,7 +71,11 @@ async def bring_up(
     """
     async with _open_children(run_id, logs, emit) as children:
         with LocalSystem(
-            children, logs, defects=plan.defects, progress=lambda child, ms: emit(_started(child, ms))
+            children,
+            logs,
+            defects=plan.defects,
+            own=plan.scenario.own,
+            progress=lambda child, ms: emit(_started(child, ms)),
         ) as system:
             redaction.add(system.secrets())
             async with anyio.create_task_group() as group:
@@ -224,15 +229,25 @@ async def _open_driver(
 
 def _driver_plan(plan: Plan, system: LocalSystem, listeners: Mapping[str, str], run_id: str) -> DriverPlan:
     known = system.driver_settings
-    nats = f"nats://{known.nats_user}:{known.nats_password.reveal()}@{listeners['driver>nats']}"
     return DriverPlan(
         run_id=run_id,
         namespace=known.namespace,
         seed=plan.scenario.seed,
-        endpoints=Endpoints(
-            api=f"http://{listeners['driver>api']}", gateway=f"http://{listeners['driver>gateway']}", nats=nats
-        ),
+        endpoints=_endpoints(plan, system, listeners),
         digest_key=known.digest_key.reveal(),
         workloads=plan.workloads,
         settings=plan.scenario.expect.settings,
     )
+
+
+def _endpoints(plan: Plan, system: LocalSystem, listeners: Mapping[str, str]) -> Endpoints:
+    """Where the driver's own links listen, by callee; the reference's doors by their names."""
+    doors = {link.callee: listeners[link.name] for link in plan.links if link.caller == _DRIVER}
+    urls = {callee: _with_scheme(system.url(callee, _address(listener))) for callee, listener in doors.items()}
+    if plan.scenario.own is not None:
+        return Endpoints(links=urls)
+    return Endpoints(api=urls.get("api"), gateway=urls.get("gateway"), nats=urls.get("nats"), links=urls)
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"tcp://{url}"

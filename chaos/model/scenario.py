@@ -8,6 +8,7 @@ from chaos.model.base import Data
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
 from chaos.model.settings import PhaseLimits, Settings
+from chaos.model.system import SystemModel
 
 __all__ = ["Arrivals", "Baseline", "Expectations", "LinkMap", "Recovery", "Scenario", "Timeline", "WorkloadSpec"]
 
@@ -90,11 +91,12 @@ class Expectations(Data, frozen=True, kw_only=True):
 
 
 class Scenario(Data, frozen=True, kw_only=True):
-    """One drill. `sha256` is the hex digest of the file's bytes, `source` its path as given."""
+    """One drill. `system` is a shipped one's name, or `own` with the model of the user's. `sha256` is the hex digest of the file's bytes, `source` its path as given."""
 
     name: str
     about: str = ""
     system: str = "reference"
+    own: SystemModel | None = None
     links: LinkMap
     workloads: tuple[WorkloadSpec, ...]
     timeline: Timeline

@@ -8,7 +8,7 @@ import resource
 import shutil
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 
@@ -41,9 +41,10 @@ def examine() -> tuple[Check, ...]:
     return tuple(check() for check in CHECKS)
 
 
-def require_installed() -> None:
-    """Raise NotReadyError, with the command that installs it, if a part of the embedded default is missing."""
-    missing = [check for check in (_postgres(), _nats(), _reference()) if not check.ok]
+def require_installed(parts: Collection[str] = ("postgres", "nats", "reference")) -> None:
+    """Raise NotReadyError, with the command that installs it, if one of these parts is missing."""
+    checks = {"postgres": _postgres, "nats": _nats, "reference": _reference}
+    missing = [check for name, look in checks.items() if name in parts and not (check := look()).ok]
     if missing:
         what = "; ".join(f"{check.name}: {check.found}" for check in missing)
         raise NotReadyError(f"{what}\nmend it with: {missing[-1].mend}")

@@ -22,10 +22,12 @@ from typing import Any, Self
 import anyio
 
 from chaos.errors import NotReadyError
+from chaos.model.system import SystemModel
 from chaos.system.callers import Caller, nats_callers, postgres_callers
 from chaos.system.child import Child, ChildExit, ChildSpec
 from chaos.system.children import Children
 from chaos.system.nats import USER, NatsServer, start_nats, wait_serving
+from chaos.system.own import OwnWiring, local_stores, own_services, own_upstreams
 from chaos.system.ports import Address, PortHold, reserve_port
 from chaos.system.postgres import PostgresServer, start_postgres, wait_accepting
 from chaos.system.readiness import log_size
@@ -59,7 +61,10 @@ class DriverSettings:
 
 
 class LocalSystem:
-    """The system of one run. Ports are held from `reserve` until the `with` block ends, restarts included."""
+    """The system of one run. Ports are held from `reserve` until the `with` block ends, restarts included.
+
+    Without `own` it is the reference backend (or the `services` given) on a Postgres and a NATS of its own.
+    """
 
     def __init__(
         self,
@@ -70,15 +75,23 @@ class LocalSystem:
         namespace: str = "ref",
         defects: tuple[str, ...] = (),
         otlp_endpoint: str | None = None,
+        own: SystemModel | None = None,
         progress: Progress = lambda _child, _ms: None,
     ) -> None:
         self._children = children
         self._log_dir = log_dir
-        self._services = {service.name: service for service in services}
+        self._services = {service.name: service for service in (services if own is None else own_services(own))}
         self._progress = progress
+        self._namespace = namespace
         self._credentials = Credentials()
-        self._wiring = Wiring(
-            credentials=self._credentials, namespace=namespace, defects=defects, otlp_endpoint=otlp_endpoint
+        self._stores = frozenset(STORES) if own is None else local_stores(own)
+        self._upstreams = {} if own is None else own_upstreams(own)
+        self._wiring: Wiring | OwnWiring = (
+            OwnWiring(model=own, credentials=self._credentials)
+            if own is not None
+            else Wiring(
+                credentials=self._credentials, namespace=namespace, defects=defects, otlp_endpoint=otlp_endpoint
+            )
         )
         self._holds: dict[str, PortHold] = {}
         self._specs: dict[str, ChildSpec] = {}
@@ -86,7 +99,7 @@ class LocalSystem:
         self._nats: NatsServer | None = None
 
     def __repr__(self) -> str:
-        return f"<LocalSystem {self._wiring.namespace}: {', '.join(self._holds) or 'nothing reserved'}>"
+        return f"<LocalSystem {self._namespace}: {', '.join(self._holds) or 'nothing reserved'}>"
 
     def __enter__(self) -> Self:
         return self
@@ -116,11 +129,13 @@ class LocalSystem:
             digest_key=self._credentials.digest_key,
             nats_user=USER,
             nats_password=self._credentials.nats,
-            namespace=self._wiring.namespace,
+            namespace=self._namespace,
         )
 
     async def callers(self, store: str) -> tuple[Caller, ...]:
         """Who is, or was, connected to one of `STORES`, by its own word. Raises NotReadyError."""
+        if store not in self._stores:
+            raise NotReadyError(f"{store} was not started by this run: who else is connected to it is not asked")
         return await (postgres_callers(self.postgres) if store == POSTGRES else nats_callers(self.nats))
 
     def variable(self, link: str) -> str | None:
@@ -130,14 +145,33 @@ class LocalSystem:
 
     def secrets(self) -> frozenset[str]:
         """Every random credential of this run: nothing of it may stand in a file of the run."""
-        return self._credentials.values()
+        return self._credentials.values() | frozenset(self._wiring.secrets())
+
+    def url(self, callee: str, address: Address) -> str:
+        """The URL of a callee that is reached at `address`, credentials included."""
+        return self._wiring.parts(callee, address)["url"]
 
     def reserve(self) -> dict[str, Address]:
-        """Choose and hold a port for every callee; where each will listen. Asking again gives the same answer."""
-        for name in (POSTGRES, NATS, MONITOR, *self._services):
+        """Choose and hold a port for every callee of ours; where each callee listens. Asking again gives the same answer.
+
+        Raises NotReadyError when a port that a service insists on is taken.
+        """
+        monitor = (MONITOR,) if NATS in self._stores else ()
+        for name in (*sorted(self._stores), *monitor, *self._services):
             if name not in self._holds:
-                self._holds[name] = reserve_port()
-        return {name: hold.address for name, hold in self._holds.items() if name != MONITOR}
+                self._holds[name] = self._reserve(name)
+        held = {name: hold.address for name, hold in self._holds.items() if name != MONITOR}
+        return self._upstreams | held
+
+    def _reserve(self, name: str) -> PortHold:
+        wanted = self._services[name].port if name in self._services else 0
+        try:
+            return reserve_port(port=wanted)
+        except OSError as error:
+            raise NotReadyError(
+                f"{name} insists on port {wanted}, which is taken: end what listens there, or leave `port` out and tell "
+                f"it its port by `listen` or {{port}} ({error.strerror})"
+            ) from error
 
     async def start(self, link_listeners: Mapping[str, Address]) -> None:
         """Start Postgres and NATS together, then all services together; returns when every one is ready.
@@ -146,7 +180,8 @@ class LocalSystem:
         what did not come up.
         """
         self.reserve()
-        await _together(self._start_postgres, self._start_nats)
+        starts = {POSTGRES: self._start_postgres, NATS: self._start_nats}
+        await _together(*(start for name, start in starts.items() if name in self._stores))
         await _together(*(partial(self._start_service, one, link_listeners) for one in self._services.values()))
 
     async def restart(self, name: str) -> Child:
@@ -195,9 +230,9 @@ class LocalSystem:
 
     async def _start_service(self, service: ServiceSpec, listeners: Mapping[str, Address]) -> None:
         began = time.monotonic()
-        env = self._wiring.environment(service, self.reserve(), listeners)
+        fitted = self._wiring.fit(service, self.reserve(), listeners)
         hold = self._holds[service.name]
-        self._up(await start_service(self._children, service, hold, env, self._log(service.name)), began)
+        self._up(await start_service(self._children, fitted, hold, {}, self._log(service.name)), began)
 
     def _log(self, name: str) -> Path:
         return self._log_dir / f"{name}.log"

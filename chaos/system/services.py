@@ -56,7 +56,7 @@ class ServiceSpec:
     """A service as its owner describes it.
 
     `calls` maps each link the service opens to the environment variable that receives its address (`rag>postgres` to
-    `POSTGRES_DSN`); `credentials` names the random credentials of the run that it may know, as variables.
+    `POSTGRES_DSN`); `credentials` names the random credentials of the run that it may know, as variables. `port` is one that it insists on, 0 for any.
     """
 
     name: str
@@ -66,6 +66,7 @@ class ServiceSpec:
     env: Mapping[str, str] = dataclasses.field(default_factory=dict, repr=False)
     cwd: Path | None = None
     ready: Ready = HttpReady()
+    port: int = 0
     stop_signal: Literal["TERM", "INT"] = "TERM"
 
 

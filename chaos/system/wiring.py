@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from chaos.system.nats import USER
 from chaos.system.ports import Address
@@ -43,10 +43,23 @@ class Wiring:
     defects: tuple[str, ...] = ()
     otlp_endpoint: str | None = None
 
-    def environment(
+    def fit(
+        self, service: ServiceSpec, upstreams: Mapping[str, Address], listeners: Mapping[str, Address]
+    ) -> ServiceSpec:
+        """The service with its variables complete; a link without a listener leads straight to its callee."""
+        return dataclasses.replace(service, env={**service.env, **self._environment(service, upstreams, listeners)})
+
+    def parts(self, callee: str, address: Address) -> dict[str, str]:
+        """What can be said of a callee that is reached at `address`."""
+        return {"url": self._url(callee, address), "host": address.host, "port": str(address.port)}
+
+    def secrets(self) -> Iterator[str]:
+        """Beside the credentials there are none."""
+        return iter(())
+
+    def _environment(
         self, service: ServiceSpec, upstreams: Mapping[str, Address], listeners: Mapping[str, Address]
     ) -> dict[str, str]:
-        """Variables of one service; a link without a listener leads straight to its callee."""
         own = upstreams[service.name]
         env = {"LISTEN_HOST": own.host, "LISTEN_PORT": str(own.port), "NAMESPACE": self.namespace}
         if self.defects:

@@ -57,7 +57,7 @@ def test_reference_wiring_follows_the_links() -> None:
     listeners = {link: Address("127.0.0.1", 2000 + n) for n, link in enumerate(REFERENCE_LINKS)}
     wiring = Wiring(credentials=Credentials(), namespace="ns", defects=("one", "two"))
     for service in REFERENCE_SERVICES:
-        env = wiring.environment(service, upstreams, listeners)
+        env = wiring.fit(service, upstreams, listeners).env
         assert env["LISTEN_PORT"] == str(upstreams[service.name].port)
         assert (env["NAMESPACE"], env["CHAOS_DEFECTS"]) == ("ns", "one,two")
         for link, variable in service.calls.items():

@@ -10,7 +10,7 @@ from chaos.model.reading.nodes import Entry, Mapping, Node, Scalar, Sequence
 from chaos.model.reading.problems import Place, Report, article, known, nearest, plural, quote
 from chaos.model.reading.shape import At, Schema, Shape, refuse
 
-__all__ = ["Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants", "inline"]
+__all__ = ["Either", "Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants", "inline"]
 
 T = TypeVar("T")
 
@@ -99,6 +99,30 @@ class MapOf(Generic[T]):
         elif self.pattern:
             schema["propertyNames"] = {"pattern": self.pattern}
         return {**schema, "additionalProperties": self.item.schema()}
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """A plain value, or a record written as a mapping."""
+
+    plain: Shape[Any]
+    record: Record
+
+    def read(self, node: Node, report: Report) -> Any:
+        """What the plain shape reads, or the record's `Fields`."""
+        if isinstance(node, Sequence):
+            refuse(
+                node,
+                report,
+                article(self.record.what),
+                f"a plain value, or a mapping with {', '.join(self.record.fields)}",
+            )
+            return None
+        return (self.record if isinstance(node, Mapping) else self.plain).read(node, report)
+
+    def schema(self) -> Schema:
+        """Either schema."""
+        return {"anyOf": [self.plain.schema(), self.record.schema()]}
 
 
 @dataclass(frozen=True, slots=True)

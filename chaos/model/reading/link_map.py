@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import PurePath
 
 from chaos.model.link import Link, Protocol, Tls, parse_link_name
+from chaos.model.reading.addresses import AddressText
 from chaos.model.reading.compose import compose
 from chaos.model.reading.groups import Field, Fields, MapOf, Record
-from chaos.model.reading.hosts import split_address
-from chaos.model.reading.nodes import Node
 from chaos.model.reading.plain import Choice, Flag, Text
 from chaos.model.reading.problems import Report
-from chaos.model.reading.shape import At, Schema
+from chaos.model.reading.shape import At
 from chaos.model.scenario import LinkMap
 
 __all__ = ["link_map_format", "read_link_map"]
@@ -75,39 +73,13 @@ def _edge() -> Record:
             "db.example",
         ),
         "listen": Field(
-            _Address(lowest_port=0), "Where the proxy listens", "127.0.0.1:21001", default="a free loopback port"
+            AddressText(lowest_port=0), "Where the proxy listens", "127.0.0.1:21001", default="a free loopback port"
         ),
         "upstream": Field(
-            _Address(lowest_port=1), "Where the callee is", "127.0.0.1:5432", default="decided at bring-up"
+            AddressText(lowest_port=1), "Where the callee is", "127.0.0.1:5432", default="decided at bring-up"
         ),
     }
     return Record("link", fields, about="One edge", renamed={"proto": "protocol", "target": "upstream"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Address:
-    """A `host:port`."""
-
-    lowest_port: int
-
-    def read(self, node: Node, report: Report) -> str | None:
-        """The address as written."""
-        text = Text(wanted="host:port", example="127.0.0.1:5432", longest=300).read(node, report)
-        if text is None:
-            return None
-        try:
-            _, port = split_address(text)
-        except ValueError as error:
-            report.add(node.place, str(error), "write host:port, such as 127.0.0.1:5432")
-            return None
-        if port < self.lowest_port:
-            report.add(node.place, f"port {port} is out of range", f"write {self.lowest_port} to 65535")
-            return None
-        return text
-
-    def schema(self) -> Schema:
-        """A string with a pattern."""
-        return {"type": "string", "maxLength": 300, "pattern": r"^([^:\s]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}$"}
 
 
 def _check_name(name: At[str], report: Report) -> None:

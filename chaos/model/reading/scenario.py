@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from chaos.errors import ScenarioError, UsageError
@@ -15,11 +16,15 @@ from chaos.model.reading.load import check_baseline, check_routes, read_workload
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.scenario_format import scenario_format
 from chaos.model.reading.shape import At
+from chaos.model.reading.system import OWN, check_callees, derive_links, read_system
 from chaos.model.reading.vocabulary import Vocabulary
 from chaos.model.scenario import Baseline, Expectations, LinkMap, Recovery, Scenario, Timeline
 from chaos.model.settings import PhaseLimits, Settings
+from chaos.model.system import SystemModel
 
 __all__ = ["read_scenario"]
+
+_REFERENCE_KINDS = frozenset({"agent", "rag", "gateway"})
 
 
 def read_scenario(
@@ -33,12 +38,23 @@ def read_scenario(
     root, report = compose(text, source)
     fields = scenario_format(vocabulary).read(root, report)
     assert fields is not None
-    link_map = _links(fields, vocabulary, load_links, report)
     records = fields.get("workloads", ())
+    own = _own(fields, source, report)
+    if own is not None and "links" not in fields:
+        link_map: LinkMap | None = _derived(own, fields, vocabulary, report)
+    else:
+        link_map = _links(fields, vocabulary, load_links, report)
+        if own is not None and link_map is not None:
+            check_callees(own, fields, link_map, report)
     workloads = read_workloads(records, report)
     if link_map is not None:
-        check_routes(records, link_map, vocabulary, report)
+        if own is None or not _drives_the_reference(records, report):
+            check_routes(records, link_map, vocabulary, report)
         _check_hosts(link_map, fields, report)
+        if not link_map.links:
+            if not report:
+                report.add(fields.place_of("system"), "no link follows from this system", "say what its services call")
+            link_map = None  # the faults' links cannot be looked up
     timeline = _timeline(fields.get("timeline"), link_map, vocabulary, report)
     _check_reach(fields, workloads, timeline, report)
     _check_statuses(fields, vocabulary, report)
@@ -49,6 +65,7 @@ def read_scenario(
         name=fields["name"],
         about=fields.get("about", ""),
         system=_system(fields),
+        own=own,
         links=link_map,
         workloads=workloads,
         timeline=timeline,
@@ -65,8 +82,28 @@ def _values(items: Sequence[At[Any]]) -> tuple[Any, ...]:
 
 
 def _system(fields: Fields) -> str:
-    system: str = fields.get("system", "reference")
-    return system
+    written = fields.get("system", "reference")
+    return written if isinstance(written, str) else OWN
+
+
+def _own(fields: Fields, source: str, report: Report) -> SystemModel | None:
+    written = fields.get("system")
+    return read_system(written, str(PurePath(source).parent), report) if isinstance(written, Fields) else None
+
+
+def _drives_the_reference(records: Sequence[At[Fields]], report: Report) -> bool:
+    """Workloads that know the reference backend's own routes have no business with another system."""
+    found = [one.value for one in records if one.value.get("kind") in _REFERENCE_KINDS]
+    for one in found:
+        what = f"{one['kind']} drives the reference backend"
+        report.add(one.place_of("kind"), what, "a system of your own is driven by http, nats, sql or tcp")
+    return bool(found)
+
+
+def _derived(own: SystemModel, fields: Fields, vocabulary: Vocabulary, report: Report) -> LinkMap:
+    """The links that follow from what services call and workloads talk to."""
+    doors = [one.value.get("to") for one in fields.get("workloads", ())]
+    return derive_links(own, fields["system"], [door for door in doors if door], vocabulary.environment, report)
 
 
 def _links(
@@ -97,7 +134,7 @@ def _check_hosts(link_map: LinkMap, fields: Fields, report: Report) -> None:
     for link, host in beyond_loopback(link_map.links, _values(fields.get("allow_hosts", ()))):
         what = f"{link} of the map {link_map.name} leads beyond this machine, to {quote(host)[1:-1]}"
         instead = f"if you mean it, add allow_hosts: [{quote(host)[1:-1]}] to the scenario"
-        report.add(fields.place_of("links"), what, instead)
+        report.add(fields.place_of("links" if "links" in fields else "system"), what, instead)
 
 
 def _timeline(fields: Fields | None, link_map: LinkMap | None, vocabulary: Vocabulary, report: Report) -> Timeline:

@@ -10,6 +10,7 @@ from chaos.model.reading.groups import Field, ListOf, MapOf, Record, Variants
 from chaos.model.reading.limits import MAX_BOUND, MAX_FAULTS, MAX_RATE_PER_S, MAX_WORKLOADS
 from chaos.model.reading.measured import Duration, Rate
 from chaos.model.reading.plain import Choice, Name, Text, Whole
+from chaos.model.reading.system_format import system_format
 from chaos.model.reading.vocabulary import Vocabulary
 from chaos.model.scenario import Arrivals
 from chaos.model.workload import WorkloadKind
@@ -26,13 +27,16 @@ def scenario_format(vocabulary: Vocabulary) -> Record:
         "name": Field(Name(), "The drill's name, used in reports and run folders", "quickstart", required=True),
         "about": Field(Text(), "What this drill shows, in one line", "Slow Postgres under RAG and agents"),
         "system": Field(
-            Choice(what="system", words=vocabulary.systems), "What is drilled", "reference", default="reference"
+            system_format(vocabulary),
+            "What is drilled: a shipped system's name, or services and stores of your own",
+            "reference",
+            default="reference",
         ),
         "links": Field(
             Text(wanted="the name of a link map", example="reference", longest=1000, shortest=1),
             "The link map: a name in proxies/, or a path relative to this file",
             "reference",
-            default="the system's own map",
+            default="the system's own map, or what its calls come to",
         ),
         "seed": Field(
             Whole(least=0, most=2**63 - 1, example=7), "Seed of arrivals, jitter and toxicity", 7, default="0"

@@ -13,13 +13,14 @@ __all__ = ["Vocabulary"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vocabulary:
-    """Workload kinds with their operations, names of oracles, systems and (for hints) link maps, and the fault kinds."""
+    """Workload kinds with their operations, names of oracles, systems and (for hints) link maps, the fault kinds, and the environment's variables."""
 
     workloads: tuple[WorkloadKind, ...]
     oracles: tuple[str, ...]
     systems: tuple[str, ...] = ("reference",)
     link_maps: tuple[str, ...] = ()
     faults: Mapping[str, FaultKind] = field(default_factory=lambda: FAULT_KINDS)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def workload(self, name: str) -> WorkloadKind | None:
         """The workload kind of that name, or None."""

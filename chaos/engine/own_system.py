@@ -1,0 +1,23 @@
+"""What a system of the user's own asks of a run before anything is started: parts to be installed, secrets to be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from chaos.model.plan import Plan
+from chaos.system.own import OwnWiring, local_stores
+from chaos.system.wiring import Credentials
+
+__all__ = ["needed_parts", "plan_secrets"]
+
+
+def needed_parts(plan: Plan) -> Collection[str]:
+    """What must be installed: `postgres`, `nats`, `reference`."""
+    own = plan.scenario.own
+    return ("postgres", "nats", "reference") if own is None else local_stores(own)
+
+
+def plan_secrets(plan: Plan) -> frozenset[str]:
+    """What the plan says, or takes from the environment, and no file of the run may hold. Raises NotReadyError for a variable not set."""
+    own = plan.scenario.own
+    return frozenset() if own is None else frozenset(OwnWiring(model=own, credentials=Credentials()).secrets())
