@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import nats.errors
 from nats.aio.client import Client
@@ -29,7 +30,11 @@ Prepare = Callable[["Bus"], Awaitable[None]]
 
 
 class Bus:
-    """The NATS connection of one service; opened and kept by `keep_connected`."""
+    """The NATS connection of one service; opened and kept by `keep_connected`.
+
+    The client reconnects by itself, but closes for good when the server reports an error (`-ERR`): then a new one is
+    made, and `client` is another object, on which everything must be subscribed again.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -55,19 +60,25 @@ class Bus:
     async def keep_connected(self, prepare: Prepare) -> None:
         """Connect as soon as NATS is there, prepare streams after every connect, until cancelled."""
         try:
-            await self._connect()
-            self._connects.set()
             while True:
-                await self._connects.wait()
-                self._connects.clear()
-                if self._client.is_closed:
-                    raise ConnectionError("nats closed the connection for good; see the server's log for the reason")
-                await self._prepare_until_done(prepare)
+                await self._keep_client(prepare)
+                self._lose("the server reported an error, a new one is made")
+                self._client = Client()
+                await asyncio.sleep(_RETRY_PAUSE_S)
         finally:
             self.ready.clear()
             with suppress(TimeoutError, nats.errors.Error, OSError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self._client.close()
+
+    async def _keep_client(self, prepare: Prepare) -> None:
+        """Prepare after each of the client's connects, until it is closed."""
+        self._connects.clear()
+        await self._connect()
+        while not self._client.is_closed:
+            await self._prepare_until_done(prepare)
+            await self._connects.wait()
+            self._connects.clear()
 
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
         """Publish to a stream and wait for its acknowledgement; raises Problem."""
@@ -98,7 +109,7 @@ class Bus:
             ping_interval=2,
             max_outstanding_pings=2,
             error_cb=self._on_error,
-            disconnected_cb=self._on_disconnect,
+            disconnected_cb=partial(self._on_disconnect, self._client),
             reconnected_cb=self._on_change,
             closed_cb=self._on_change,
         )
@@ -124,12 +135,14 @@ class Bus:
             self._last_error = type(error).__name__
             log.warning("nats: %s", self._last_error)
 
-    async def _on_disconnect(self) -> None:
-        if self._client.is_closed:
-            return  # our own closing
+    async def _on_disconnect(self, client: Client) -> None:
+        if not client.is_closed:  # else it was closed by us, or `keep_connected` sees it
+            self._lose("the client reconnects")
+
+    def _lose(self, next_step: str) -> None:
         self.losses += 1
         self.ready.clear()
-        log.warning("lost the connection to nats")
+        log.warning("lost the connection to nats: %s", next_step)
 
     async def _on_change(self) -> None:
         self._connects.set()

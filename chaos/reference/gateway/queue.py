@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import msgspec
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from chaos.reference import budget, envelope, problems, telemetry
@@ -32,13 +33,13 @@ class RequestQueue:
         self._subject = f"{namespace}.gateway.requests"
         self._complete = complete
         self._waiting: asyncio.Queue[tuple[float, Msg]] = asyncio.Queue(maxsize=1000)
-        self._subscribed = False
+        self._subscribed_on: Client | None = None
 
     async def prepare(self, bus: Bus) -> None:
-        """Subscribe once; the client renews the subscription after a reconnect."""
-        if not self._subscribed:
+        """Subscribe once with each client; it renews the subscription after a reconnect."""
+        if self._subscribed_on is not bus.client:
             await bus.client.subscribe(self._subject, queue="gateway", cb=self._take)
-            self._subscribed = True
+            self._subscribed_on = bus.client
         await bus.client.flush(timeout=1)
 
     async def _take(self, message: Msg) -> None:
