@@ -32,11 +32,14 @@ __all__ = [
     "mark_generation",
     "op_id",
     "outgoing",
+    "retried_above",
+    "retrying_here",
     "span",
     "trace_id",
 ]
 
 OP_ID = "op.id"
+_RETRIES = "retries"
 
 _traceparent = TraceContextTextMapPropagator()
 _baggage = W3CBaggagePropagator()
@@ -115,6 +118,21 @@ def outgoing() -> dict[str, str]:
 def op_id() -> str:
     """The id of the operation this work belongs to; empty when the caller gave none."""
     return str(baggage.get_baggage(OP_ID) or "").replace("\x00", "")
+
+
+@contextmanager
+def retrying_here() -> Iterator[None]:
+    """Tell everyone below, in the baggage, that this caller tries again itself: the attempts of several layers multiply."""
+    token = context.attach(baggage.set_baggage(_RETRIES, "above"))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+def retried_above() -> bool:
+    """Whether somebody above tries the whole of this work again."""
+    return baggage.get_baggage(_RETRIES) is not None
 
 
 def trace_id() -> str:

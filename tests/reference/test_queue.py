@@ -120,6 +120,31 @@ async def test_task_that_cannot_succeed_ends_with_its_problem(backend: Backend) 
         assert problem["trace_id"] == op.trace_id
 
 
+async def test_attempts_of_layers_do_not_multiply(backend: Backend) -> None:
+    """A task is attempted three times, with pauses, and its model call once in each: the gateway leaves it to the queue."""
+    op = Op(budget_ms=20_000)
+    backend["gateway>provider"].answer(503)
+    async with _driver(backend) as client:
+        kind, problem, _ = await _perform(client, backend, op)
+        assert (kind, problem["code"], problem["dependency"]) == ("problem", "dependency_unavailable", "provider")
+    requests = backend["gateway>provider"].requests()
+    assert [request["traceparent"].split("-")[1] for request in requests] == [op.trace_id] * 3
+    assert {request["baggage"].split(",")[0] for request in requests} == {f"op.id={op.id}"}
+
+
+async def test_retry_after_reaches_who_asked_over_nats(backend: Backend, op: Op) -> None:
+    """The pause that a provider asks for stands in the problem: on NATS no header could carry it."""
+    backend["gateway>provider"].answer(429, Retry_After="60")
+    body = envelope("chat.request", messages=[{"role": "user", "content": op.nonce}], model="ref-chat")
+    async with _driver(backend) as client:
+        subject = f"{backend.namespace}.gateway.requests"
+        answer = await client.request(subject, body, timeout=10, headers=op.headers)
+        problem = msgspec.json.decode(answer.data)["data"]
+        assert (problem["code"], problem["retry_after_s"]) == ("rate_limited", 60)
+        kind, problem, _ = await _perform(client, backend, op)
+        assert (kind, problem["code"], problem["retry_after_s"]) == ("problem", "rate_limited", 60)
+
+
 async def test_chat_request_over_nats(backend: Backend, op: Op) -> None:
     """The gateway's queue answers a request, with headers of its own."""
     body = envelope("chat.request", messages=[{"role": "user", "content": op.nonce}], model="ref-chat")

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import nats.errors
+from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js import errors as js_errors
@@ -29,9 +30,11 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 4  # a backlog is worked off beside new requests, not before them
 _ACK_WAIT_S = 2.0
-_MAX_DELIVER = 10
+_MAX_DELIVER = 50  # lost connections and acknowledgements use deliveries up, too: what ends a task is its deadline
 _FETCH_S = 1.0
 _PAUSE_S = 0.1
+_EMPTY_S = 0.02
+_ATTEMPTS = 3
 # An attempt is worth making if at least this much is left after the pause before it.
 _WORTHWHILE_MS = 200
 
@@ -46,6 +49,7 @@ class TaskConsumer:
         self._worker = worker
         self._store = store
         self._subscription: JetStreamContext.PullSubscription | None = None
+        self._subscribed_on: Client | None = None
 
     async def prepare(self, bus: Bus) -> None:
         """Make the streams and the durable consumer, and bind to it; safe to repeat."""
@@ -63,8 +67,9 @@ class TaskConsumer:
                 max_ack_pending=256,
             ),
         )
-        if self._subscription is None:
+        if self._subscribed_on is not bus.client:
             self._subscription = await jetstream.pull_subscribe_bind("agent", self._stream)
+            self._subscribed_on = bus.client
 
     async def run(self, bus: Bus) -> None:
         """Consume until cancelled, a bounded number of tasks at a time, through every loss of the connection."""
@@ -92,6 +97,7 @@ class TaskConsumer:
             [message] = await self._subscription.fetch(1, timeout=_FETCH_S)
             return message
         except (TimeoutError, nats.errors.TimeoutError):
+            await asyncio.sleep(_EMPTY_S)  # a refusal (no responders, no consumer) comes at once and counts as one, too
             return None
         except (nats.errors.Error, js_errors.Error) as error:
             log.warning("no task could be fetched: %s", type(error).__name__)
@@ -141,7 +147,7 @@ class TaskConsumer:
         except Exception as error:  # noqa: BLE001 - an edge of the service: everything becomes a result
             problem = problems.from_exception(error)
             telemetry.mark_current_failed(problem)
-            pause_s = _pause_s(message.metadata.num_delivered)
+            pause_s = _pause_s(message.metadata.num_delivered, problem)
             if problem.details.retryable and _another_fits(message.metadata.num_delivered, pause_s):
                 log.info("task %s is tried again in %.2f s: %s", task.op_id, pause_s, problem)
                 return pause_s
@@ -191,14 +197,18 @@ async def _kept_from_redelivery(message: Msg) -> AsyncIterator[None]:
         beating.cancel()
 
 
-def _pause_s(delivered: int) -> float:
-    """Growing and jittered: when a dependency comes back, what was waiting for it must not come all at once."""
-    return min(2.0, 0.4 * 2.0 ** (delivered - 1)) * random.uniform(0.5, 1.5)
+def _pause_s(delivered: int, problem: Problem) -> float:
+    """About 1 s, then 3 s, or what Retry-After asks for.
+
+    Jittered: when a dependency comes back, what was waiting for it must not come all at once.
+    """
+    pause_s = 3.0 ** (delivered - 1) * random.uniform(0.75, 1.25)
+    return max(pause_s, problem.details.retry_after_s or 0.0)
 
 
 def _another_fits(delivered: int, pause_s: float) -> bool:
     left_ms = budget.remaining_ms()
-    return delivered < _MAX_DELIVER and (left_ms is None or left_ms > pause_s * 1000 + _WORTHWHILE_MS)
+    return delivered < _ATTEMPTS and (left_ms is None or left_ms > pause_s * 1000 + _WORTHWHILE_MS)
 
 
 def _payload(problem: Problem) -> bytes:

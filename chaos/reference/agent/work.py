@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 
 import msgspec
 
@@ -28,11 +29,16 @@ class Worker:
         self._store = store
 
     async def perform(self, key: str, task: Task, *, announce: str | None = None) -> Finished:
-        """Perform a task, or find what an earlier attempt under this key has stored; raises Problem."""
+        """Perform a task, or find what an earlier attempt under this key has stored; raises Problem.
+
+        With a subject to announce its end on it comes from the queue, which tries again itself.
+        """
         earlier = await self._store.find(key, task)
         if earlier is not None:
             return earlier
-        with telemetry.span("invoke_agent", telemetry.SpanKind.INTERNAL, {"gen_ai.operation.name": "invoke_agent"}):
+        retries = nullcontext() if announce is None else telemetry.retrying_here()
+        attributes = {"gen_ai.operation.name": "invoke_agent"}
+        with retries, telemetry.span("invoke_agent", telemetry.SpanKind.INTERNAL, attributes):
             result = await self._work(key, task)
         answer = envelope.encode("task.result", result)
         finished = Finished(

@@ -1,4 +1,7 @@
-"""Retries towards the provider: few, with pauses, only where another attempt can help, never past the budget."""
+"""Retries towards the provider: few, with pauses, only where another attempt can help, never past the budget.
+
+None for a caller that tries again itself.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
-from chaos.reference import budget
+from chaos.reference import budget, telemetry
 from chaos.reference.httpcall import Callee
 from chaos.reference.problems import Problem
 
@@ -29,13 +32,14 @@ _WORTH_ANOTHER = frozenset({"dependency_unavailable", "rate_limited"})
 @asynccontextmanager
 async def open_with_retries(callee: Callee, path: str, body: bytes) -> AsyncIterator[httpx.Response]:
     """The first successful answer's beginning; raises the last attempt's Problem."""
+    attempts = 1 if telemetry.retried_above() else _ATTEMPTS
     async with AsyncExitStack() as held:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, attempts + 1):
             try:
                 response = await held.enter_async_context(callee.open(path, body))
                 break
             except Problem as problem:
-                if attempt == _ATTEMPTS or problem.details.code not in _WORTH_ANOTHER:
+                if attempt == attempts or problem.details.code not in _WORTH_ANOTHER:
                     raise
                 pause_ms = _pause_ms(attempt, problem)
                 if not _fits(pause_ms, callee):
