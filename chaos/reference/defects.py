@@ -50,6 +50,12 @@ DEFECTS = (
         services=("agent",),
         summary="the consumer of the task queue ends with the first lost connection and nobody starts it again",
     ),
+    Defect(
+        name="duplicate-effect-on-retry",
+        kind="duplicate effect on retry",
+        services=("rag",),
+        summary="a document whose COMMIT got no reply is written again under another key: stored and announced twice",
+    ),
 )
 
 _NAMES = frozenset(defect.name for defect in DEFECTS)

@@ -35,6 +35,11 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._canned = b""
         self._times: int | None = None
+        self._open = asyncio.Event()
+        self._open.set()
+        self._lose = b""
+        self._losses_left = 0
+        self._losing: set[asyncio.Task[None]] = set()
         self._stranded: set[asyncio.Task[None]] = set()
         self._closed = threading.Event()
         self._writers: set[asyncio.StreamWriter] = set()
@@ -71,21 +76,15 @@ class Relay:
 
     def lose_reply(self, request: bytes, *, times: int = 1) -> None:
         """Reset the connections of the next requests with these bytes when the reply comes: it has been done by then."""
-        waiting, lost = False, 0
+        self._lose, self._losses_left = request, times
 
-        def sent(data: bytes) -> bytes:
-            nonlocal waiting
-            waiting = waiting or (request in data and lost < times)
-            return data
+    def hold(self) -> None:
+        """Keep everything back, unchanged and in order, until `release`."""
+        self._loop.call_soon_threadsafe(self._open.clear)
 
-        def received(data: bytes) -> bytes:
-            nonlocal waiting, lost
-            if waiting:
-                waiting, lost = False, lost + 1
-                raise ConnectionResetError
-            return data
-
-        self.edit_sent, self.edit_received = sent, received
+    def release(self) -> None:
+        """Let go what was held."""
+        self._loop.call_soon_threadsafe(self._open.set)
 
     def strand(self) -> None:
         """Leave every live connection half open for good: neither side hears of the other again, and none is closed."""
@@ -103,6 +102,8 @@ class Relay:
             self.mode = "pass"
             self.cut()
         self.edit_sent = self.edit_received = None
+        self._losses_left = 0
+        self.release()
         self.call(self._listen())
         self.sent.clear()
         self.received.clear()
@@ -162,6 +163,7 @@ class Relay:
         finally:
             self._tasks.discard(task)
             self._stranded.discard(task)
+            self._losing.discard(task)
             self._writers.discard(writer)
             self._callers.discard(writer)
 
@@ -203,6 +205,10 @@ class Relay:
     ) -> None:
         while data := await reader.read(65536):
             self.sent += data
+            await self._open.wait()
+            if self._losses_left and self._lose in data:
+                self._losses_left -= 1
+                self._losing.add(connection)
             if self.mode != "hang" and connection not in self._stranded:
                 writer.write(self.edit_sent(data) if self.edit_sent else data)
                 await writer.drain()
@@ -214,6 +220,9 @@ class Relay:
     ) -> None:
         while data := await reader.read(65536):
             self.received += data
+            await self._open.wait()
+            if connection in self._losing:
+                raise ConnectionResetError
             if self.mode not in ("hang", "mute") and connection not in self._stranded:
                 writer.write(self.edit_received(data) if self.edit_received else data)
                 await writer.drain()

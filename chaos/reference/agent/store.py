@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 
 import msgspec
 
@@ -10,8 +11,11 @@ from chaos.reference import problems, telemetry
 from chaos.reference.database import Database
 from chaos.reference.messages import Task
 from chaos.reference.outbox import Outbox
+from chaos.reference.problems import Problem
 
 __all__ = ["TABLES", "Finished", "Store", "request_hash"]
+
+log = logging.getLogger(__name__)
 
 TABLES = f"""
     CREATE TABLE IF NOT EXISTS tasks (
@@ -84,13 +88,25 @@ class Store:
         return Finished(key=key, outcome=rows[0]["outcome"], answer=rows[0]["answer"])
 
     async def finish(self, task: Task, finished: Finished, *, announce: str | None) -> bool:
-        """Store the end of a task, its memory and its announcement together; False if it was stored already."""
+        """Store the end of a task, its memory and its announcement together; False if it is stored already.
+
+        Written once more when the connection breaks. Perhaps only the reply to COMMIT was lost: then the key is known.
+        """
+        try:
+            return await self._write(task, finished, announce)
+        except Problem as problem:
+            if problem.details.code != "dependency_unavailable":
+                raise
+            log.info("the end of a task is written again: %s", problem)
+            return await self._write(task, finished, announce)
+        finally:
+            self._outbox.nudge()
+
+    async def _write(self, task: Task, finished: Finished, announce: str | None) -> bool:
         row = (finished.key, telemetry.op_id(), task.tenant, request_hash(task), finished.outcome, finished.answer)
         memory = (finished.task_id, finished.memory)
         message: tuple[object, ...] = (None, None, None, None)
         if announce is not None:
             message = msgspec.structs.astuple(self._outbox.entry(announce, f"result-{finished.key}", finished.answer))
         async with self._database.transaction("INSERT tasks") as connection:
-            added = await connection.fetchval(_ADD, *row, *memory, *message)
-        self._outbox.nudge()
-        return bool(added)
+            return bool(await connection.fetchval(_ADD, *row, *memory, *message))

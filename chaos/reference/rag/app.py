@@ -45,7 +45,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     outbox = Outbox("rag", database, bus)
     async with open_client(settings.gateway_url) as client:
         models = Models(Callee(client, "gateway", settings.gateway_url, settings))
-        rag = _Rag(settings, models, Store(settings.namespace, database, outbox))
+        rag = _Rag(settings, models, Store(settings, database, outbox))
         connections = (database.keep_open(), bus.keep_connected(make_stream))
         async with background(*connections), background(outbox.relay()):
             waits = {"postgres": database.ready, "nats": bus.ready}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import asyncpg
 import msgspec
 
@@ -9,8 +11,12 @@ from chaos.reference import envelope, problems, telemetry
 from chaos.reference.database import Database
 from chaos.reference.messages import Document, DocumentIngested, Passage
 from chaos.reference.outbox import Outbox
+from chaos.reference.problems import Problem
+from chaos.reference.settings import Settings
 
 __all__ = ["DIMENSION", "TABLES", "Store"]
+
+log = logging.getLogger(__name__)
 
 DIMENSION = 64
 
@@ -76,8 +82,9 @@ _SEARCH = """
 class Store:
     """The documents of all tenants."""
 
-    def __init__(self, namespace: str, database: Database, outbox: Outbox) -> None:
-        self._subject = f"{namespace}.documents.ingested"
+    def __init__(self, settings: Settings, database: Database, outbox: Outbox) -> None:
+        self._subject = f"{settings.namespace}.documents.ingested"
+        self._defects = settings.defects
         self._database = database
         self._outbox = outbox
 
@@ -93,8 +100,33 @@ class Store:
     async def add(
         self, key: str, request_hash: bytes, document: Document, chunks: list[str], vectors: list[list[float]]
     ) -> DocumentIngested | None:
-        """Store a document, its chunks and its announcement together; None if another request was faster."""
+        """Store a document, its chunks and its announcement together; None if it is stored already.
+
+        Written once more when the connection breaks. Perhaps only the reply to COMMIT was lost: then the key is known.
+        """
         answer = DocumentIngested(doc_id=document.doc_id, chunks=len(chunks), dimension=DIMENSION)
+        try:
+            added = await self._write(key, request_hash, document, answer, chunks, vectors)
+        except Problem as problem:
+            if problem.details.code != "dependency_unavailable":
+                raise
+            log.info("a document is written again: %s", problem)
+            if self._defects.on("duplicate-effect-on-retry"):
+                key, document = f"{key}-again", msgspec.structs.replace(document, doc_id=f"{document.doc_id}-again")
+            added = await self._write(key, request_hash, document, answer, chunks, vectors)
+        finally:
+            self._outbox.nudge()
+        return answer if added else None
+
+    async def _write(
+        self,
+        key: str,
+        request_hash: bytes,
+        document: Document,
+        answer: DocumentIngested,
+        chunks: list[str],
+        vectors: list[list[float]],
+    ) -> bool:
         row = (
             *(key, telemetry.op_id(), document.tenant, document.doc_id, document.title, request_hash),
             msgspec.json.encode(answer),
@@ -103,13 +135,9 @@ class Store:
         message = self._outbox.entry(self._subject, key, envelope.encode("document.ingested", answer))
         async with self._database.transaction("INSERT documents") as connection:
             try:
-                added = await connection.fetchval(_ADD, *row, *parts, *msgspec.structs.astuple(message))
+                return bool(await connection.fetchval(_ADD, *row, *parts, *msgspec.structs.astuple(message)))
             except asyncpg.UniqueViolationError as error:
                 raise problems.conflict("the tenant has another document with this doc_id") from error
-        if not added:
-            return None
-        self._outbox.nudge()
-        return answer
 
     async def search(self, tenant: str, vector: list[float], limit: int) -> list[Passage]:
         """The tenant's documents nearest to the vector, best first."""
