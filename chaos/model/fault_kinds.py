@@ -96,6 +96,7 @@ FAULT_KINDS: dict[str, FaultKind] = {
             name="blackhole",
             about="one-way silence: data of its direction vanishes, nothing is closed; when it ends, what lost data is reset",
             effects=frozenset({Effect.SLOW, Effect.CUT}),
+            attributes={"half_open": Attribute(unit="flag", about="leaves what lost data silent for good instead")},
             standard=False,
             directed=True,
         ),

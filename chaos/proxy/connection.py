@@ -205,6 +205,10 @@ class Connection:
             # It was accepted and never dialled: there is nobody it could go on with.
             self.reset("rst", toxic.fault)
 
+    def silenced(self) -> list[Toxic]:
+        """Toxics that are gone and have left a direction silent for good."""
+        return [seat.toxic for pipe in (self.up, self.down) for seat in pipe.seats if seat.stage.stays]
+
     def _pipes(self, toxic: Toxic) -> list[Pipe]:
         return [self.up if direction == ">" else self.down for direction in toxic.kind.directions(toxic.stream)]
 

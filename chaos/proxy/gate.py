@@ -82,4 +82,4 @@ class GatedStage(WrappedStage):
     def _stage(self, now_ns: int) -> Stage | None:
         if self._last and self.inner is None:
             self.inner = self._make(self.attributes, now_ns)
-        return self.inner if self._last or self.held else None
+        return self.inner if self._last or self.held or self.stays else None

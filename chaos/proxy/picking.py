@@ -62,7 +62,7 @@ def ramp_of(spec: ToxicSpec, kind: ToxicType) -> int:
     """Nanoseconds that the toxic's attributes take to grow; 0 without a ramp. Raises BadAttributesError."""
     if spec.ramp_ms is None:
         return 0
-    if kind.stage is None or not kind.attributes.__struct_fields__:
+    if kind.stage is None or not kind.attributes.__struct_fields__ or not kind.attributes.grows:
         raise BadAttributesError(f"{kind.name} has no attributes that could grow: leave ramp_ms out")
     if spec.ramp_ms < 0:
         raise BadAttributesError(f"ramp_ms {spec.ramp_ms:g} is negative; give the milliseconds that the growth takes")

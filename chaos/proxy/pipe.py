@@ -160,12 +160,14 @@ class Pipe:
         """Take a stage out; what it held goes on through those behind it. `spare`: whatever it did, the stream goes on."""
         for index, seat in enumerate(self.seats):
             if seat.toxic is toxic:
-                del self.seats[index]
-                self._resized()
                 now_ns = monotonic_ns()
                 items = seat.stage.remove(now_ns)
                 if spare:
                     items = [item for item in items if item is not End.CLOSE and item is not End.RESET]
+                elif seat.stage.stays:
+                    return
+                del self.seats[index]
+                self._resized()
                 self._let_go(index - 1, seat, items, now_ns)
                 return
 

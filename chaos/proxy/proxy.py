@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from chaos.model.link import Protocol
 from chaos.proxy.address import bind_address, format_address, resolve_listen, unix_path
@@ -242,7 +242,20 @@ class Proxy:
         self.chain.remove(self.chain.get(name), reason)
 
     def end_lease(self, lease_id: str, reason: str) -> None:
-        """Remove the toxics that live by that lease."""
+        """Remove the toxics that live by that lease, and reset what is silent because of one that did."""
         for toxic in self.chain.all():
             if toxic.lease == lease_id:
                 self.chain.remove(toxic, reason)
+        self._end_silence(lambda toxic: toxic.lease == lease_id)
+
+    def reset_toxics(self) -> None:
+        """Remove all of them, and what they left behind."""
+        for toxic in self.toxics:
+            self.chain.remove(toxic)
+        self._end_silence(lambda _: True)
+
+    def _end_silence(self, caused: Callable[[Toxic], bool]) -> None:
+        for connection in self.connections():
+            causes = [toxic for toxic in connection.silenced() if caused(toxic)]
+            if causes:
+                connection.reset("rst", causes[0].fault)

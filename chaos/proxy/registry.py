@@ -95,8 +95,7 @@ class Registry:
         for proxy in self.proxies():
             if not proxy.enabled:
                 await proxy.start()
-            for toxic in proxy.toxics:
-                proxy.remove_toxic(toxic.name)
+            proxy.reset_toxics()
 
     def _lease_ended(self, lease: Lease, reason: str) -> None:
         for proxy in self.proxies():

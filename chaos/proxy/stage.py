@@ -42,9 +42,11 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes of a toxic type, by their JSON names, int64 each. What is odd but harmless is clamped in effect.
 
     `extensions`: names that Toxiproxy's type of this name does not have; listings show them only where they are not 0.
+    `grows`: whether anything of it can grow on a ramp.
     """
 
     extensions: ClassVar[frozenset[str]] = frozenset()
+    grows: ClassVar[bool] = True
 
     def check(self) -> None:
         """Raise BadAttributesError for what no effect can be given to; the default accepts everything."""
@@ -58,12 +60,13 @@ class Stage:
     """Passes everything on. Subclasses override what they change, and say what they did in `acted` and `held`.
 
     `overhead`: what bookkeeping takes beside the bytes held. A stage of large capacity counts it, as chunks may be of one byte.
+    `stays`: the stage goes on although its toxic is gone (set by `remove`), until the connection ends.
     """
 
     #: Bytes a stage may hold, overhead included, before the sender is paused.
     capacity: ClassVar[int] = SMALL_CAPACITY
 
-    __slots__ = ("_make_rng", "_rng", "acted", "attributes", "held", "overhead", "wake_ns")
+    __slots__ = ("_make_rng", "_rng", "acted", "attributes", "held", "overhead", "stays", "wake_ns")
 
     def __init__(self, attributes: Any, rng: Callable[[], Random], now_ns: int) -> None:
         self.attributes = attributes
@@ -73,6 +76,7 @@ class Stage:
         self.held = 0
         self.overhead = 0
         self.acted = False
+        self.stays = False
         self.begin(now_ns)
 
     @property
@@ -127,6 +131,7 @@ class WrappedStage(Stage):
         inner = self.inner
         if inner is not None:
             self.wake_ns, self.held, self.overhead = inner.wake_ns, inner.held, inner.overhead
+            self.stays = inner.stays
             self.acted = self.acted or inner.acted
             inner.acted = False
         return items

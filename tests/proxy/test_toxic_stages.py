@@ -363,6 +363,24 @@ def test_blackhole_swallows_and_resets_what_lost_something() -> None:
     assert idle.out == []
 
 
+def test_half_open_goes_on_swallowing_until_the_stream_ends() -> None:
+    """What lost something stays; an end before or after the toxic's closes both sides; what lost nothing goes on."""
+    run = bench("blackhole", half_open=1)
+    run.data(bytes(10), 0)
+    run.remove(5)
+    run.data(bytes(10), 6)
+    assert (run.out, run.stage.held, run.stage.stays) == ([], 0, True)
+    run.end(7)
+    assert run.out == [(7, End.RESET)]
+    closed = bench("blackhole", half_open=1)
+    closed.end(1)
+    closed.remove(2)
+    assert (closed.out, closed.stage.stays) == ([(2, End.RESET)], False)
+    idle = bench("blackhole", half_open=1)
+    idle.remove(1)
+    assert (idle.out, idle.stage.stays) == ([], False)
+
+
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.integers(0, 9), st.booleans())
 def test_corrupt_hits_the_same_bytes_however_the_stream_is_cut(sizes: list[int], seed: int, whole: bool) -> None:
     """As many bytes come out, at the rate asked for, and one seed damages the same ones."""
