@@ -1,0 +1,189 @@
+"""What the callee sends, cut into pieces: whose answer each message is, which are rows, and where an answer ends. Pure.
+
+PostgreSQL 18 documentation, chapter 54. Answers come in the order of the questions. A row longer than what is there goes on in parts. What
+asks the caller for more (a password, COPY data) belongs to no turn, or whoever withholds an answer would wait for ever.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from chaos.proxy.message.postgres_talk import Ends, Question, Talk
+from chaos.proxy.message.turn import Part, Piece
+from chaos.wire.messages import MAX_MESSAGE_BYTES
+
+__all__ = ["Answering"]
+
+_HEAD = Struct(">BI").unpack_from
+_CODE = Struct(">I").unpack_from
+_WHOLE_BYTES = 65_536  # longer messages are no rows, and garbling them is not worth the memory
+_RUN_BYTES = 4_096
+_ITEMS = frozenset(b"Dd")
+_SHORT = frozenset(b"12")  # ParseComplete and BindComplete: what follows says whether the callee asks for COPY data
+_ENDS_ONE = frozenset(b"123nTCIs")  # each the answer to one message
+_PAYLOAD = frozenset(b"TtCRV")
+_ASKS = ord("G")  # CopyInResponse
+_KINDS = _ITEMS | _ENDS_ONE | frozenset(b"tAcEGHKNRSVWvZ")
+_NO = ord("N")
+
+
+class Answering:
+    """The callee's direction."""
+
+    __slots__ = ("_buffer", "_done", "_item", "_part", "_passing", "_rest", "_talk")
+
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+        self._buffer = bytearray()
+        self._rest = 0  # bytes still to come of a message that is passed on as it comes
+        self._passing: Question | None = None  # whose they are, and what
+        self._part = self._done = Part.NONE
+        self._item = 0
+
+    @property
+    def kept(self) -> int:
+        """Bytes kept back."""
+        return len(self._buffer)
+
+    def give_up(self) -> bytes:
+        """What was kept back."""
+        return self._take(len(self._buffer))
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """What can go on."""
+        self._buffer += data
+        pieces: list[Piece] = []
+        while self._buffer and (piece := self._next()) is not None:
+            pieces.append(piece)
+        return pieces
+
+    def _next(self) -> Piece | None:
+        talk = self._talk
+        if talk.raw:
+            return Piece(self._take(len(self._buffer)))
+        if self._rest:
+            return self._continue()
+        if talk.encrypting:
+            if self._buffer[0] != _NO:
+                return self._raw()
+            talk.encrypting = False
+            return Piece(self._take(1))
+        return self._message() if len(self._buffer) >= 5 else None
+
+    def _message(self) -> Piece | None:
+        buffer = self._buffer
+        kind, size = _HEAD(buffer)
+        if kind not in _KINDS or not 4 <= size <= MAX_MESSAGE_BYTES or kind == ord("W"):  # replication has no turns
+            return self._raw()
+        size += 1
+        question = self._talk.current()
+        if question is not None and kind in _ITEMS:
+            question.items += 1
+            question.begun = True
+            return self._begin(size, question, Part.REPLY | Part.PAYLOAD, item=question.items)
+        if question is not None and kind in _SHORT and size == 5:
+            return self._short(question)
+        if len(buffer) < size <= _WHOLE_BYTES:
+            return None
+        turn, part = self._place(kind, size, question)
+        if turn is not None:
+            turn.begun = True
+        return self._begin(size, turn, part if size <= _WHOLE_BYTES else part & ~Part.PAYLOAD)
+
+    def _place(self, kind: int, size: int, question: Question | None) -> tuple[Question | None, Part]:
+        """Whose message it is, and what of the answer."""
+        talk = self._talk
+        if kind == ord("Z"):
+            return self._ready(size)
+        if question is None or kind == ord("A"):
+            return None, Part.NONE
+        if question.ends is Ends.STARTUP:
+            return self._starting(kind, size, question)
+        if kind == _ASKS:
+            talk.copying, talk.copied = question, False
+            return None, Part.NONE
+        part = Part.REPLY | Part.PAYLOAD if kind in _PAYLOAD else Part.REPLY
+        return question, part | self._answered(kind, question)
+
+    def _answered(self, kind: int, question: Question) -> Part:
+        """Count it; `DONE` if it ends a portion's answer."""
+        talk = self._talk
+        if kind == ord("E"):
+            talk.failed = True
+        elif kind in _ENDS_ONE:
+            question.answered += 1
+        if question.ends is not Ends.FLUSH or (question.answered < question.asked and kind != ord("E")):
+            return Part.NONE
+        talk.finish(question, talk.state)
+        return Part.DONE
+
+    def _ready(self, size: int) -> tuple[Question | None, Part]:
+        talk = self._talk
+        talk.failed = False
+        state, before = chr(self._buffer[5]) if size == 6 else "", talk.state
+        talk.state = state = state if state and state in "ITE" else before
+        question = next((one for one in talk.questions if one.ends is Ends.READY or one.ends is Ends.STARTUP), None)
+        if question is None:
+            return None, Part.NONE
+        if question.hidden:
+            question.hidden -= 1
+            return question, Part.REPLY
+        question.before = before
+        talk.finish(question, state)
+        return question, Part.REPLY | Part.DONE
+
+    def _starting(self, kind: int, size: int, question: Question) -> tuple[Question | None, Part]:
+        if kind == ord("E"):
+            self._talk.finish(question, self._talk.state)
+            return question, Part.REPLY | Part.DONE
+        if kind == ord("R") and 9 <= size <= _WHOLE_BYTES and _CODE(self._buffer, 5)[0] == 0:
+            question.authenticated = True
+            return question, Part.REPLY | Part.PAYLOAD
+        return (question, Part.REPLY) if question.authenticated else (None, Part.NONE)
+
+    def _short(self, question: Question) -> Piece | None:
+        """A run of messages that tell of success; with what asks for COPY data behind it, it belongs to no turn."""
+        buffer = self._buffer
+        stop = 0
+        left = question.asked - question.answered if question.ends is Ends.FLUSH else _RUN_BYTES
+        while left and len(buffer) - stop >= 5 and buffer[stop] in _SHORT and _HEAD(buffer, stop)[1] == 4:
+            stop += 5
+            left -= 1
+        if left and stop < _RUN_BYTES and (stop == len(buffer) or buffer[stop] in _SHORT):
+            return None
+        question.answered += stop // 5
+        if left and stop < len(buffer) and buffer[stop] == _ASKS:
+            return Piece(self._take(stop))
+        question.begun = True
+        if not left:
+            self._talk.finish(question, self._talk.state)
+        return Piece(self._take(stop), question, Part.REPLY if left else Part.REPLY | Part.DONE)
+
+    def _begin(self, size: int, turn: Question | None, part: Part, *, item: int = 0) -> Piece:
+        """A message, or as much of it as there is."""
+        nbytes = min(size, len(self._buffer))
+        self._rest = size - nbytes
+        if self._rest:
+            self._passing, self._part, self._done, self._item = turn, part & ~Part.DONE, part & Part.DONE, item
+            part = self._part
+        return Piece(self._take(nbytes), turn, part | Part.ITEM if item else part, item)
+
+    def _continue(self) -> Piece:
+        nbytes = min(self._rest, len(self._buffer))
+        self._rest -= nbytes
+        part = self._part if self._rest else self._part | self._done
+        return Piece(self._take(nbytes), self._passing, part, self._item)
+
+    def _raw(self) -> Piece:
+        self._talk.raw = True
+        return Piece(self._take(len(self._buffer)))
+
+    def _take(self, nbytes: int) -> bytes:
+        if nbytes == len(self._buffer):
+            taken = bytes(self._buffer)
+            self._buffer.clear()
+            return taken
+        with memoryview(self._buffer) as view:
+            taken = bytes(view[:nbytes])
+        del self._buffer[:nbytes]
+        return taken

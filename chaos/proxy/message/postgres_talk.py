@@ -1,0 +1,137 @@
+"""What both directions of a Postgres connection know of each other: what is still to be answered, and the transaction. Pure.
+
+A question is what stands under one Sync, one simple query, one function call, or what a Flush ends: the next portion under the same
+Sync is a question of its own, as its asker waits for the answer before it goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from enum import Enum
+
+from chaos.proxy.message.turn import Turn
+
+__all__ = ["MOST_OPEN", "Ends", "Question", "Talk", "commits", "state_after"]
+
+MOST_OPEN = 4_096
+"""Questions that may wait for their answers; beyond that nothing is cut any more."""
+
+_WORD = re.compile(
+    r"(?:(?P<begin>begin|start transaction)|(?P<commit>commit|end)|(?P<rollback>rollback|abort))"
+    r"(?: work| transaction)?(?: and (?P<chain>(?:no )?chain))?",
+    re.IGNORECASE,
+)
+
+
+class Ends(Enum):
+    """What ends the answer to a question."""
+
+    OPEN = "not known yet"
+    READY = "ReadyForQuery"
+    FLUSH = "as many answers as there were messages, or the first error"
+    STARTUP = "ReadyForQuery, or an error"
+    NEVER = "a cancel request is not answered"
+
+
+class Question(Turn):
+    """A turn of Postgres. `sync`: a Sync closes it, not a query. `asked` and `answered` count messages that have one answer each.
+
+    `behind`: portions of the same Sync came before it. `before` and `after` are the states of the transaction (`I`, `T`, `E`) that the
+    callee told last before it and at its end. `hidden` counts the ReadyForQuery still to come that nobody but us asked for.
+    """
+
+    __slots__ = (
+        "after",
+        "answered",
+        "asked",
+        "authenticated",
+        "before",
+        "begun",
+        "behind",
+        "ends",
+        "hidden",
+        "over",
+        "sync",
+    )
+
+    def __init__(self, ends: Ends, *, behind: bool = False) -> None:
+        super().__init__(">", replies=ends is not Ends.NEVER)
+        self.ends = ends
+        self.behind = behind
+        self.sync = False
+        self.asked = self.answered = self.hidden = 0
+        self.begun = self.over = self.authenticated = False
+        self.before = self.after = "I"
+
+
+class Talk:
+    """One connection. `opened`: the first packets are over; `state`: what the latest ReadyForQuery told of the transaction."""
+
+    __slots__ = ("behind", "copied", "copying", "encrypting", "failed", "opened", "questions", "raw", "state")
+
+    def __init__(self, *, opened: bool, state: str) -> None:
+        self.opened = opened
+        self.state = state
+        self.raw = False
+        self.encrypting = False  # one byte will answer whether
+        self.behind = False  # portions came since the last Sync
+        self.failed = False  # after an error in a portion: everything is skipped up to the next Sync
+        self.questions: deque[Question] = deque()
+        self.copying: Question | None = None  # whose COPY the caller is sending
+        self.copied = False  # and has sent to its end
+
+    def ask(self, question: Question) -> None:
+        """One more question waits for its answer."""
+        self.questions.append(question)
+        if len(self.questions) > MOST_OPEN:
+            self.raw = True
+
+    def current(self) -> Question | None:
+        """What the callee is answering."""
+        if not self.failed:
+            return self.questions[0] if self.questions else None
+        return next((question for question in self.questions if question.ends is Ends.READY), None)
+
+    def finish(self, question: Question, state: str) -> None:
+        """Its answer is over, and with it everything before it, which was skipped."""
+        question.over, question.after = True, state
+        while self.questions and self.questions.popleft() is not question:
+            pass
+        if self.copying is question:
+            self.copying = None
+
+    def leave_out(self, question: Question) -> None:
+        """It was not passed on, and nothing was in its place."""
+        question.over = True
+        self.questions.remove(question)
+
+    def state_before(self, question: Question) -> str:
+        """The state of the transaction in which the question will be answered, as far as can be told."""
+        state = self.state
+        for earlier in self.questions:
+            if earlier is question:
+                break
+            state = state_after(earlier, state)
+        return state
+
+
+def state_after(turn: Turn, state: str) -> str:
+    """What becomes of the transaction if all that the turn consists of succeeds."""
+    for word in _words(turn):
+        if word["begin"]:
+            state = "T" if state == "I" else state
+        else:
+            state = "T" if (word["chain"] or "").lower() == "chain" else "I"
+    return state
+
+
+def commits(turn: Turn) -> bool:
+    """Whether a COMMIT is among what the turn consists of."""
+    return any(word["commit"] for word in _words(turn))
+
+
+def _words(turn: Turn) -> list[re.Match[str]]:
+    """The statements about transactions; a simple query may hold several statements."""
+    parts = (part.strip() for unit in turn.units for part in unit.signature.split(";"))
+    return [found for part in parts if (found := _WORD.fullmatch(part)) is not None]
