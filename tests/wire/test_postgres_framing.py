@@ -12,65 +12,30 @@ from hypothesis import strategies as st
 
 from chaos.model.wire_record import WireRecord
 from chaos.wire import PostgresFramer
+from tests.wire.postgres_messages import (
+    CANCEL,
+    FLUSH,
+    GSS,
+    KEY,
+    OPENED,
+    ROW,
+    SSL,
+    STARTUP,
+    SYNC,
+    WELCOME,
+    Step,
+    bind,
+    describe,
+    done,
+    execute,
+    failed,
+    message,
+    parse,
+    query,
+    ready,
+)
 
-Step = tuple[str, bytes]
 Brief = list[tuple[str, int, str, str]]
-
-
-def message(kind: str, body: bytes = b"") -> bytes:
-    """A message with its type and length."""
-    return kind.encode() + struct.pack(">I", len(body) + 4) + body
-
-
-def query(sql: str) -> bytes:
-    """A simple query."""
-    return message("Q", sql.encode() + b"\0")
-
-
-def parse(name: str, sql: str) -> bytes:
-    """Parse."""
-    return message("P", f"{name}\0{sql}\0".encode() + b"\0\0")
-
-
-def bind(statement: str, portal: str = "") -> bytes:
-    """Bind with one parameter."""
-    return message("B", f"{portal}\0{statement}\0".encode() + b"\0\0\0\1\0\0\0\6secret\0\0")
-
-
-def execute(portal: str = "") -> bytes:
-    """Execute."""
-    return message("E", portal.encode() + b"\0\0\0\0\0")
-
-
-def describe(name: str = "", kind: str = "S") -> bytes:
-    """Describe."""
-    return message("D", f"{kind}{name}\0".encode())
-
-
-def done(tag: str) -> bytes:
-    """CommandComplete."""
-    return message("C", tag.encode() + b"\0")
-
-
-def failed(code: str) -> bytes:
-    """ErrorResponse."""
-    return message("E", f"SERROR\0VERROR\0C{code}\0Mno C12345 here\0\0".encode())
-
-
-def ready(state: str = "I") -> bytes:
-    """ReadyForQuery."""
-    return message("Z", state.encode())
-
-
-SYNC, FLUSH = message("S"), message("H")
-STARTUP = struct.pack(">II", 23, 196608) + b"user\0me\0db\0x\0\0\0"[:15]
-KEY = message("K", struct.pack(">II", 4711, 99))
-WELCOME = message("R", b"\0\0\0\0") + message("S", b"a\0b\0") + KEY + message("N", b"SNOTICE\0C01000\0Mx\0\0") + ready()
-SSL = struct.pack(">II", 8, 80877103)
-GSS = struct.pack(">II", 8, 80877104)
-CANCEL = struct.pack(">IIII", 16, 80877102, 4711, 99)
-OPENED: list[Step] = [(">", STARTUP), ("<", WELCOME)]
-ROW = message("T", b"\0\0") + message("D", b"\0\0")
 
 
 def run(steps: list[Step], *, end: bool = True) -> list[WireRecord]:

@@ -25,25 +25,31 @@ _PAYLOAD = frozenset(b"TtCRV")
 _ASKS = ord("G")  # CopyInResponse
 _KINDS = _ITEMS | _ENDS_ONE | frozenset(b"tAcEGHKNRSVWvZ")
 _NO = ord("N")
+_AT_LAST = Part.DONE | Part.ENDS
 
 
 class Answering:
     """The callee's direction."""
 
-    __slots__ = ("_buffer", "_done", "_item", "_part", "_passing", "_rest", "_talk")
+    __slots__ = ("_buffer", "_item", "_last", "_passing", "_rest", "_talk")
 
     def __init__(self, talk: Talk) -> None:
         self._talk = talk
         self._buffer = bytearray()
         self._rest = 0  # bytes still to come of a message that is passed on as it comes
-        self._passing: Question | None = None  # whose they are, and what
-        self._part = self._done = Part.NONE
+        self._passing: Question | None = None  # whose they are, what their last part is, of which item
+        self._last = Part.NONE
         self._item = 0
 
     @property
     def kept(self) -> int:
         """Bytes kept back."""
         return len(self._buffer)
+
+    @property
+    def amid(self) -> bool:
+        """Whether a message is under way."""
+        return self._rest > 0
 
     def give_up(self) -> bytes:
         """What was kept back."""
@@ -79,15 +85,12 @@ class Answering:
         question = self._talk.current()
         if question is not None and kind in _ITEMS:
             question.items += 1
-            question.begun = True
             return self._begin(size, question, Part.REPLY | Part.PAYLOAD, item=question.items)
         if question is not None and kind in _SHORT and size == 5:
             return self._short(question)
         if len(buffer) < size <= _WHOLE_BYTES:
             return None
         turn, part = self._place(kind, size, question)
-        if turn is not None:
-            turn.begun = True
         return self._begin(size, turn, part if size <= _WHOLE_BYTES else part & ~Part.PAYLOAD)
 
     def _place(self, kind: int, size: int, question: Question | None) -> tuple[Question | None, Part]:
@@ -125,9 +128,6 @@ class Answering:
         question = next((one for one in talk.questions if one.ends is Ends.READY or one.ends is Ends.STARTUP), None)
         if question is None:
             return None, Part.NONE
-        if question.hidden:
-            question.hidden -= 1
-            return question, Part.REPLY
         question.before = before
         talk.finish(question, state)
         return question, Part.REPLY | Part.DONE
@@ -154,7 +154,6 @@ class Answering:
         question.answered += stop // 5
         if left and stop < len(buffer) and buffer[stop] == _ASKS:
             return Piece(self._take(stop))
-        question.begun = True
         if not left:
             self._talk.finish(question, self._talk.state)
         return Piece(self._take(stop), question, Part.REPLY if left else Part.REPLY | Part.DONE)
@@ -163,15 +162,15 @@ class Answering:
         """A message, or as much of it as there is."""
         nbytes = min(size, len(self._buffer))
         self._rest = size - nbytes
-        if self._rest:
-            self._passing, self._part, self._done, self._item = turn, part & ~Part.DONE, part & Part.DONE, item
-            part = self._part
+        self._last = part | Part.ENDS if item else part
+        self._passing, self._item = turn, item
+        part = self._last & ~_AT_LAST if self._rest else self._last
         return Piece(self._take(nbytes), turn, part | Part.ITEM if item else part, item)
 
     def _continue(self) -> Piece:
         nbytes = min(self._rest, len(self._buffer))
         self._rest -= nbytes
-        part = self._part if self._rest else self._part | self._done
+        part = self._last & ~_AT_LAST if self._rest else self._last
         return Piece(self._take(nbytes), self._passing, part, self._item)
 
     def _raw(self) -> Piece:

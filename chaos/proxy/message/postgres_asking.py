@@ -51,6 +51,11 @@ class Asking:
         """Bytes kept back."""
         return len(self._buffer)
 
+    @property
+    def amid(self) -> bool:
+        """Whether a message, a long group, or COPY data is under way."""
+        return self._rest > 0 or self._open is not None or self._talk.copying is not None
+
     def give_up(self) -> bytes:
         """What was kept back."""
         self._seen = 0

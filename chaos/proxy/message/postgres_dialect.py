@@ -44,13 +44,27 @@ class PostgresDialect:
         return (self._up if direction == ">" else self._down).kept
 
     def give_up(self, direction: str) -> bytes:
-        """What was kept back: the director leaves, or the stream ended."""
+        """What was kept back: the director leaves."""
         return (self._up if direction == ">" else self._down).give_up()
 
-    def refusal(self, turn: Turn, answer: Answer, *, done: bool) -> Forged:  # noqa: ARG002 - the dialect knows what was answered
+    def ended(self, direction: str) -> list[Piece]:
+        """The stream ended: what was kept back; no answer reaches until then."""
+        kept = self.give_up(direction)
+        return [Piece(kept)] if kept else []
+
+    def amid(self, direction: str) -> bool:
+        """Whether a message is under way, or (from the caller) a long group or COPY data."""
+        return (self._up if direction == ">" else self._down).amid
+
+    def forget(self, turn: Turn) -> None:
+        """No answer to it will come."""
+        assert isinstance(turn, Question)
+        self._talk.forget(turn)
+
+    def refusal(self, turn: Turn, answer: Answer, *, done: bool) -> Forged:
         """The error in the callee's place, and what makes the callee agree with it; a start-up is refused for good."""
         assert isinstance(turn, Question)
-        return forged(self._talk, turn, answer)
+        return forged(self._talk, turn, answer, done=done)
 
     def garbled(self, piece: Piece) -> bytes:
         """Messages of the same length that their receiver cannot read."""

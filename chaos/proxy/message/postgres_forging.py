@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from chaos.proxy.message.postgres_talk import Ends, Question, Talk, commits
+from chaos.proxy.message.postgres_talk import Ends, Question, Talk, commits, state_after
 from chaos.proxy.message.turn import Answer, Forged, Part, Piece
 
 __all__ = ["forged", "garbled"]
@@ -16,7 +16,7 @@ Refused = tuple[bytes, str]
 """What the server is sent instead, and the state of the transaction that the asker is told."""
 
 
-def forged(talk: Talk, question: Question, answer: Answer) -> Forged:
+def forged(talk: Talk, question: Question, answer: Answer, *, done: bool) -> Forged:
     """The error in the answer's place. Inside a transaction the server is made to fail, too, so that it is aborted on both sides."""
     fatal = question.ends is Ends.STARTUP or answer.code.startswith("57P")
     error = _error(answer, fatal=fatal)
@@ -24,14 +24,19 @@ def forged(talk: Talk, question: Question, answer: Answer) -> Forged:
         return Forged(error, closes=True)
     later = bool(talk.questions) and talk.questions[-1] is not question
     if question.ends is Ends.READY:
-        instead, state = _in_place(talk, question) if not question.begun else _behind(talk, question, later=later)
+        instead, state = _behind(talk, question, later=later) if done else _in_place(talk, question)
         error += _message("Z", state.encode())
-    elif later and question.begun:
+    elif done and later:
         # What was asked since will be answered, and nobody expects answers behind an error.
         return Forged(_error(answer, fatal=True), closes=True)
     else:
         instead = _fail("H")
-    _expect(talk, question, answers=bool(instead))
+    if instead:
+        hidden = Question(question.ends, hidden=True)
+        hidden.asked = 1
+        talk.put_behind(question, hidden)
+    if not done:
+        talk.forget(question)
     return Forged(error, instead)
 
 
@@ -49,25 +54,13 @@ def _in_place(talk: Talk, question: Question) -> Refused:
 
 def _behind(talk: Talk, question: Question, *, later: bool) -> Refused:
     """The question was passed on, and answered in full or in part."""
+    before, after = question.before, question.after
     if not question.over:
-        state = talk.state_before(question)
-        return (_fail("S") if state == "T" and not later else b""), "I" if state == "I" else "E"
-    if question.after != "T" or later:
-        return b"", "I" if question.after == "I" else "E"
-    return (_message("Q", b"ROLLBACK\0"), "I") if question.before == "I" else (_fail("S"), "E")
-
-
-def _expect(talk: Talk, question: Question, *, answers: bool) -> None:
-    """Keep account of what the server will still answer in this turn."""
-    if question.over:
-        if answers:
-            question.over, question.asked = False, question.answered + 1
-            talk.ask(question)
-    elif not question.begun and not answers:
-        talk.leave_out(question)
-    elif question.begun and answers:
-        question.hidden += 1
-        question.asked += 1
+        before = talk.state_before(question)
+        after = state_after(question, before)
+    if after != "T" or later:
+        return b"", "I" if after == "I" else "E"
+    return (_message("Q", b"ROLLBACK\0"), "I") if before == "I" else (_fail("S"), "E")
 
 
 def _fail(end: str) -> bytes:

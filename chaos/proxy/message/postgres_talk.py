@@ -38,30 +38,18 @@ class Question(Turn):
     """A turn of Postgres. `sync`: a Sync closes it, not a query. `asked` and `answered` count messages that have one answer each.
 
     `behind`: portions of the same Sync came before it. `before` and `after` are the states of the transaction (`I`, `T`, `E`) that the
-    callee told last before it and at its end. `hidden` counts the ReadyForQuery still to come that nobody but us asked for.
+    callee told last before it and at its end.
     """
 
-    __slots__ = (
-        "after",
-        "answered",
-        "asked",
-        "authenticated",
-        "before",
-        "begun",
-        "behind",
-        "ends",
-        "hidden",
-        "over",
-        "sync",
-    )
+    __slots__ = ("after", "answered", "asked", "authenticated", "before", "behind", "ends", "over", "sync")
 
-    def __init__(self, ends: Ends, *, behind: bool = False) -> None:
-        super().__init__(">", replies=ends is not Ends.NEVER)
+    def __init__(self, ends: Ends, *, behind: bool = False, hidden: bool = False) -> None:
+        super().__init__(">", replies=ends is not Ends.NEVER, hidden=hidden)
         self.ends = ends
         self.behind = behind
         self.sync = False
-        self.asked = self.answered = self.hidden = 0
-        self.begun = self.over = self.authenticated = False
+        self.asked = self.answered = 0
+        self.over = self.authenticated = False
         self.before = self.after = "I"
 
 
@@ -101,10 +89,18 @@ class Talk:
         if self.copying is question:
             self.copying = None
 
-    def leave_out(self, question: Question) -> None:
-        """It was not passed on, and nothing was in its place."""
+    def forget(self, question: Question) -> None:
+        """No answer to it will come."""
         question.over = True
-        self.questions.remove(question)
+        if question in self.questions:
+            self.questions.remove(question)
+        if self.copying is question:
+            self.copying = None
+
+    def put_behind(self, question: Question, hidden: Question) -> None:
+        """The answer to a question of ours comes next behind that one's, or behind all if that is over."""
+        at = self.questions.index(question) + 1 if question in self.questions else len(self.questions)
+        self.questions.insert(at, hidden)
 
     def state_before(self, question: Question) -> str:
         """The state of the transaction in which the question will be answered, as far as can be told."""
