@@ -8,9 +8,10 @@
     heal         shielded, with its own deadline, verified by read-back
     recovery     probes until k in a row are right and quick, or T is over; load goes on at least until settle is over
     quiescence   no new starts; operations in flight get their answers or their wait
+    audit        once the stores are at rest, the effects of all operations are read back from them (chaos.ledger)
     stop         services first and gracefully, then everything else, by the supervisor
 
-An interrupt, a failure, or the loss of a part that the run stands on jumps to heal at any point; what is there is judged and reported on every path (chaos.engine.drill).
+An interrupt, a failure, or the loss of a part that the run stands on jumps to heal at any point, and the audit is hurried then; what is there is judged and reported on every path (chaos.engine.drill).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import anyio
 
+from chaos.engine.auditing import audit_stores
 from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
 from chaos.engine.healing import heal
@@ -111,10 +113,16 @@ class _Conductor:
                 beside.start_soon(self._recorder.show_progress)
                 beside.start_soon(sample_clocks, self._recorder.emit)
                 try:
-                    await self._body()
+                    await self._body_and_audit()
                 finally:
                     await self._finish()
                     beside.cancel_scope.cancel()
+
+    async def _body_and_audit(self) -> None:
+        try:
+            await self._body()
+        finally:
+            await self._audit()
 
     async def _body(self) -> None:
         """What may be interrupted: everything from the baseline to quiescence, with healing in between."""
@@ -184,6 +192,18 @@ class _Conductor:
         await self._rig.driver.drain(self._longest_wait_s())
         if self._steady_reached:
             await self._check_bypass()
+
+    async def _audit(self) -> None:
+        """Read back what the operations left, whatever came before; an interrupt meanwhile begins it anew, with little time."""
+        if not self._plan.leaves_effects:
+            return
+        await self._enter(PhaseName.AUDIT)
+        done = None
+        with self._interrupts.guard():
+            done = await audit_stores(self._plan, self._rig.system, hurried=False)
+        if done is None:
+            done = await audit_stores(self._plan, self._rig.system, hurried=True)
+        self._recorder.record_audit(done)
 
     def _longest_wait_s(self) -> float:
         if self._interrupts.over:

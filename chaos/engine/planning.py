@@ -12,6 +12,7 @@ import msgspec
 from chaos.engine.defects import DEFECTS
 from chaos.engine.files import find_link_map, find_scenario
 from chaos.errors import UsageError
+from chaos.model.effect import Ledger
 from chaos.model.plan import Plan, WorkloadPlan
 from chaos.model.reading import Vocabulary, read_link_map, read_scenario
 from chaos.model.scenario import LinkMap, Scenario, WorkloadSpec
@@ -48,8 +49,13 @@ def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = No
     if seed is not None:
         scenario = msgspec.structs.replace(scenario, seed=seed)
     return derive(
-        Plan(scenario=scenario, workloads=_workloads(scenario), defects=_known(defects), ledger=reference_ledger())
+        Plan(scenario=scenario, workloads=_workloads(scenario), defects=_known(defects), ledger=_ledger(scenario))
     )
+
+
+def _ledger(scenario: Scenario) -> Ledger:
+    """What the system declares of its effects; one of the user's own declares none yet."""
+    return reference_ledger() if scenario.own is None else Ledger()
 
 
 def _read(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from chaos.engine.clock import now_ns
 from chaos.engine.steady import SteadyState
 from chaos.errors import JournalError, ProxyError
 from chaos.journal import Journal
+from chaos.ledger import Audit
 from chaos.model.event import (
     AnyEvent,
     EvidenceLost,
@@ -36,6 +37,7 @@ __all__ = ["Recorder"]
 _Stored = TypeVar("_Stored")
 
 _PROGRESS_EVERY_S = 0.5
+_EFFECTS_AT_ONCE = 500
 _RATE_WINDOW_NS = 2_000_000_000
 # The msgpack forms of what matters while the run goes on; batches without them are stored unread.
 _MARKERS = (b"\xa2on", b"\xa3off", b"\xa4lost", *WIRE_MARKS)
@@ -110,6 +112,15 @@ class Recorder:
                     if not self._waiting_for:
                         self.probed.set()
         self.probed.set()
+
+    def record_audit(self, audit: Audit) -> None:
+        """Store what was read back, then how reading it went: an effect counts only if all of it is in the record."""
+        self.emit(audit.quiet)
+        for first in range(0, len(audit.effects), _EFFECTS_AT_ONCE):
+            batch = audit.effects[first : first + _EFFECTS_AT_ONCE]
+            self._written("stored effects", len(batch), partial(self._journal.effects, batch))
+        for read in audit.reads:
+            self.emit(read)
 
     async def show_progress(self) -> None:
         """Emit Progress for the live view until cancelled."""

@@ -35,6 +35,7 @@ from chaos.system.scratch import make_scratch
 from chaos.system.services import HttpReady, ServiceSpec, start_service
 from chaos.workloads.control import Control, open_control
 from chaos.workloads.protocol import DriverPlan, Endpoints
+from chaos.workloads.reference_effects import REFERENCE_NAMESPACE
 
 __all__ = ["HARD_END_SLACK_MS", "LEASE_TTL_MS", "Rig", "bring_up"]
 
@@ -73,6 +74,7 @@ async def bring_up(
         with LocalSystem(
             children,
             logs,
+            namespace=REFERENCE_NAMESPACE,
             defects=plan.defects,
             own=plan.scenario.own,
             progress=lambda child, ms: emit(_started(child, ms)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chaos.model.event import (
     BaselineJudged,
     BypassChecked,
+    EffectsRead,
     Event,
     EvidenceLost,
     FaultEnded,
@@ -19,6 +20,7 @@ from chaos.model.event import (
     ProcessStalled,
     ProcessStarted,
     Progress,
+    Quiet,
     RunEnded,
     RunStarted,
 )
@@ -118,6 +120,10 @@ class LiveState:
                 return f"{event.name} ended unexpectedly with {event.code}; see logs/{event.name}.log"
             case ProcessStalled():
                 return f"{event.name} was stopped from outside for up to {(event.end_ns - event.start_ns) / 1e9:.1f} s"
+            case Quiet() if not event.reached:
+                return f"the stores did not come to rest: {', '.join(event.left)}"
+            case EffectsRead() if event.error:
+                return f"{event.effect} could not be read back: {event.error}"
             case EvidenceLost():
                 return f"lost {event.count} {event.what}"
             case Interrupted():

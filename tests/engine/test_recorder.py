@@ -13,8 +13,11 @@ import pytest
 from chaos.engine.recorder import Recorder
 from chaos.errors import JournalError, ProxyError
 from chaos.journal import Journal, open_journal, read_evidence
+from chaos.ledger import Audit
+from chaos.model.effect import StoredEffect
 from chaos.model.event import (
     AnyEvent,
+    EffectsRead,
     FaultArmed,
     FaultEnded,
     FaultStarted,
@@ -22,6 +25,7 @@ from chaos.model.event import (
     ProbesFinished,
     ProcessExited,
     Progress,
+    Quiet,
     RunEnded,
     RunStarted,
 )
@@ -123,6 +127,31 @@ def test_faults_end_with_their_proxy(tmp_path: Path, expected: bool) -> None:
         made.recorder.emit(ProcessExited(t_ns=5, name="proxy", code=-9, expected=expected))
     found = {one.fault: (one.heal_ns, one.how) for one in read_evidence(tmp_path / "run").faults if one.link == "a>b"}
     assert (found["slow"], found["gone"]) == ((5, "proxy-gone"), (3, "healed"))
+
+
+def test_an_audit_is_recorded_whole(tmp_path: Path) -> None:
+    """More effects than one batch holds, how reading them went, and whether the stores were at rest."""
+    effects = tuple(StoredEffect(effect="row", op_id=f"op-{n}", count=1 + n % 2) for n in range(1234))
+    reads = (EffectsRead(t_ns=8, effect="row", count=1851), EffectsRead(t_ns=8, effect="message", error="gone"))
+    quiet = Quiet(t_ns=7, reached=False, waited_ms=25_000, left=("1 in outbox",))
+    with rig(tmp_path / "run") as made:
+        made.recorder.record_audit(Audit(quiet=quiet, reads=reads, effects=effects))
+    evidence = read_evidence(tmp_path / "run")
+    assert (evidence.effects, evidence.effect_reads, evidence.quiet) == (effects, reads, quiet)
+    assert [type(one) for one in made.told[1:4]] == [Quiet, EffectsRead, EffectsRead]
+
+
+async def test_effects_that_find_no_room_are_lost(tmp_path: Path) -> None:
+    """The record says so: what was not written down cannot be counted."""
+    effects = tuple(StoredEffect(effect="row", op_id=f"op-{n}") for n in range(600))
+    quiet = Quiet(t_ns=7, reached=True, waited_ms=1)
+    with rig(tmp_path / "run") as made:
+        with no_room(tmp_path / "run" / "journal.jsonl"):
+            made.recorder.record_audit(Audit(quiet=quiet, reads=(), effects=effects))
+        made.recorder.emit(Note(t_ns=8, text="room again"))
+    assert {one.what: one.count for one in read_evidence(tmp_path / "run").lost} == {
+        "events that could not be written": 1, "stored effects that could not be written": 600,
+    }  # fmt: skip
 
 
 @contextmanager

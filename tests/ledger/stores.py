@@ -79,7 +79,11 @@ async def open_stores(
         await client.jetstream(timeout=10).add_stream(
             StreamConfig(name=name, subjects=[f"{name}.>"], retention=retention)
         )
-        access = Access(postgres_dsn=f"{postgres.admin_dsn.reveal()}?sslmode=disable", postgres_role="chaos", nats_url=server.url.reveal())
+        access = Access(
+            postgres_dsn=f"{postgres.admin_dsn.reveal()}?sslmode=disable",
+            postgres_role="chaos",
+            nats_url=server.url.reveal(),
+        )
         yield Stores(name, database, client, access)
     finally:
         await database.execute(f"DROP SCHEMA {name} CASCADE")

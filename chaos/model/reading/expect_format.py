@@ -61,6 +61,7 @@ def settings_format() -> Record:
         ),
         "speed_floor": _duration("or the baseline's median plus this, whichever is more", "50ms", "50ms"),
         "heal_deadline": _duration("Time for healing a link before a fault counts as remaining", "5s", "5s"),
+        "quiet": _duration("Time for the stores to come to rest before effects are read back", "25s", "25s"),
         "late": _duration("An operation started later than this after its time was started late", "100ms", "100ms"),
         "load_loss_ratio": _share("More late or dropped starts than this make a phase unknown", "5%", "5%"),
         "baseline_ok_ratio": _share("Share of answers that must be ok for a steady baseline", "99.9%", "99.9%"),

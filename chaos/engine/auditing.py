@@ -1,0 +1,30 @@
+"""The audit of a run: where the ledger reaches its stores, and how long it may take."""
+
+from __future__ import annotations
+
+from chaos.errors import NotReadyError
+from chaos.ledger import HURRIED, Access, Audit, Limits, audit
+from chaos.model.plan import Plan
+from chaos.system.local import LocalSystem
+from chaos.system.postgres import ROLE
+
+__all__ = ["audit_stores"]
+
+
+async def audit_stores(plan: Plan, system: LocalSystem, *, hurried: bool) -> Audit:
+    """Wait until the stores are at rest and read back the effects; `hurried` for a run that was ended early. Never raises for a store."""
+    limits = HURRIED if hurried else Limits(quiet_s=plan.scenario.expect.settings.quiet_ms / 1000)
+    return await audit(plan.ledger, _access(system), limits)
+
+
+def _access(system: LocalSystem) -> Access:
+    """Straight to the servers. As the superuser, who sees every session; effects are read with no more rights than the services have."""
+    try:
+        postgres = f"{system.postgres.admin_dsn.reveal()}?sslmode=disable"
+    except NotReadyError:
+        postgres = ""
+    try:
+        nats = system.nats.url.reveal()
+    except NotReadyError:
+        nats = ""
+    return Access(postgres_dsn=postgres, postgres_role=ROLE, nats_url=nats)
