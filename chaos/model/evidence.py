@@ -53,6 +53,7 @@ class Evidence(Data, frozen=True, kw_only=True):
     record's two clocks, `end_ns` is the last moment the record knows of, `versions` those of the tool and its parts.
     `effects` are what the stores held at the end, `effect_reads` how reading each kind of them went, `quiet` whether the stores were at
     rest then; None when nobody looked.
+    `attempts` are second runs, made to confirm what rests on time: each has the plan of what was repeated, and an end of its own.
     """
 
     run_id: str
@@ -83,6 +84,7 @@ class Evidence(Data, frozen=True, kw_only=True):
     start_wall_ns: int = 0
     end_ns: int = 0
     versions: dict[str, str] = {}
+    attempts: tuple[Evidence, ...] = ()
 
     def phase(self, name: PhaseName) -> PhaseSpan | None:
         """The span of that phase, or None when the run never got there."""

@@ -49,7 +49,8 @@ class Finding(Data, frozen=True, kw_only=True):
     """One cause. `signature` is the operation's name or the wire signature, `error_class` the kind of wrong (generic-500, no-answer, ...).
 
     `cause` is one line for a person; `where` says where to look; `evidence` are the smallest facts that show it; `count` is how many
-    operations showed the same cause, of which `operation` and `trace_id` are the first.
+    operations showed the same cause, of which `operation` and `trace_id` are the first. `confirmed` is None unless the finding rests on
+    time: then it says whether a second run shows it, too.
     """
 
     oracle: str
@@ -76,7 +77,10 @@ class Finding(Data, frozen=True, kw_only=True):
 
 
 class CellVerdict(Data, frozen=True, kw_only=True):
-    """A judged cell. `decided` and `population` count operations; `reason` says why in one line; `masked` operations were hit and ok."""
+    """A judged cell. `decided` and `population` count operations; `reason` says why in one line; `masked` operations were hit and ok.
+
+    `suspected` of the `undecided` ones violate, but that rests on time. An UNKNOWN cell has findings for them, which are not confirmed.
+    """
 
     cell: Cell
     verdict: Verdict
@@ -84,6 +88,7 @@ class CellVerdict(Data, frozen=True, kw_only=True):
     population: int = 0
     decided: int = 0
     undecided: int = 0
+    suspected: int = 0
     violated: int = 0
     masked: int = 0
     required: int = 0
@@ -104,13 +109,16 @@ class RunVerdict(Data, frozen=True, kw_only=True):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """All findings, one per fingerprint, counts added up."""
+        """All findings, one per fingerprint, counts added up; those that no second run confirmed come last."""
         merged: dict[str, Finding] = {}
-        for cell in self.cells:
-            for one in cell.findings:
-                seen = merged.get(one.id)
-                merged[one.id] = one if seen is None else _with_count(seen, seen.count + one.count)
+        for one in sorted((each for cell in self.cells for each in cell.findings), key=_unconfirmed):
+            seen = merged.get(one.id)
+            merged[one.id] = one if seen is None else _with_count(seen, seen.count + one.count)
         return tuple(merged.values())
+
+
+def _unconfirmed(finding: Finding) -> bool:
+    return finding.confirmed is False
 
 
 def _with_count(finding: Finding, count: int) -> Finding:

@@ -5,6 +5,9 @@
 | any violation                                               | VIOLATED |
 | enough decided, and hardly any undecided                    | HOLDS    |
 | anything else: no operation, too few, too many undecided    | UNKNOWN  |
+
+A suspected violation, one that rests on time, is undecided here. A cell that is UNKNOWN with some has them as findings that are not
+confirmed: `chaos.oracles.confirm` asks a second run.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from chaos.model.settings import Settings
 from chaos.model.verdict import Cell, CellVerdict, Finding, Verdict
@@ -27,6 +32,7 @@ __all__ = [
     "add_up",
     "required_operations",
     "roll_up",
+    "suspected",
     "undecided",
     "unknown",
 ]
@@ -37,10 +43,15 @@ UNCONFIRMED = "this rests on time, and no second run has confirmed it"
 
 
 class Outcome(Enum):
-    """What an oracle says about one operation. `ASIDE` takes it out of the cell's population: it cannot be judged there."""
+    """What an oracle says about one operation.
+
+    `SUSPECTED` is a violation that rests on time, until a second run shows it, too. `ASIDE` takes it out of the cell's population: it
+    cannot be judged there.
+    """
 
     HELD = "held"
     VIOLATED = "violated"
+    SUSPECTED = "suspected"
     UNDECIDED = "undecided"
     ASIDE = "aside"
 
@@ -76,11 +87,12 @@ def undecided(reason: str) -> Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """A cell's operations by outcome. `hit` are those a fault provably acted on, `masked` those of them that were answered ok."""
+    """A cell's operations by outcome; `suspected` are not among the `undecided` here. `hit` are those a fault provably acted on, `masked` those of them that were answered ok."""
 
     held: int = 0
     violated: int = 0
     undecided: int = 0
+    suspected: int = 0
     hit: int = 0
     masked: int = 0
 
@@ -90,9 +102,14 @@ class Counts:
         return self.held + self.violated
 
     @property
+    def open(self) -> int:
+        """Neither, for whatever reason."""
+        return self.undecided + self.suspected
+
+    @property
     def population(self) -> int:
         """All operations that the cell is about."""
-        return self.decided + self.undecided
+        return self.decided + self.open
 
 
 def required_operations(settings: Settings, at_most: int | None = None) -> int:
@@ -110,19 +127,23 @@ def add_up(
     settings: Settings,
     at_most: int | None = None,
     findings: tuple[Finding, ...] = (),
+    suspicions: tuple[Finding, ...] = (),
     why_undecided: str = "",
     why_empty: str = "",
     remarks: str = "",
 ) -> CellVerdict:
-    """The cell's verdict by the table above. `at_most` is how many operations a counted fault can hit, None for others."""
+    """The cell's verdict by the table above. `at_most` is how many operations a counted fault can hit, None for others.
+
+    `findings` are of the violated operations, `suspicions` of the suspected ones.
+    """
     required = required_operations(settings, at_most)
     tolerated = max(1.0, settings.undecided_ratio * counts.population)
     if counts.violated:
         verdict, reason = Verdict.VIOLATED, f"{counts.violated} of {counted(counts.population, 'operation')}"
     elif not counts.population:
         verdict, reason = Verdict.UNKNOWN, "no operation met this cell" + (f": {why_empty}" if why_empty else "")
-    elif counts.undecided > tolerated:
-        verdict, reason = Verdict.UNKNOWN, f"{counts.undecided} of {counts.population} undecided"
+    elif counts.open > tolerated:
+        verdict, reason = Verdict.UNKNOWN, f"{counts.open} of {counts.population} undecided"
     elif counts.decided < required:
         verdict, reason = Verdict.UNKNOWN, f"{counted(counts.decided, 'operation')} decided, {required} needed"
     else:
@@ -131,17 +152,36 @@ def add_up(
         reason += (
             f": {why_undecided}" if verdict is Verdict.UNKNOWN else f" ({counts.undecided} undecided: {why_undecided})"
         )
-    return CellVerdict(
+    if suspicions:
+        told = f"{counts.suspected} of {counted(counts.population, 'operation')}: {suspicions[0].cause}"
+        if verdict is not Verdict.UNKNOWN:
+            reason += f" ({told}; {UNCONFIRMED})"
+        else:
+            reason = f"{reason}; {told}" if counts.undecided else told
+    reason = f"{reason}; {remarks}" if remarks else reason
+    judged = CellVerdict(
         cell=cell,
         verdict=verdict,
-        reason=f"{reason}; {remarks}" if remarks else reason,
+        reason=reason,
         population=counts.population,
         decided=counts.decided,
-        undecided=counts.undecided,
+        undecided=counts.open,
+        suspected=counts.suspected,
         violated=counts.violated,
         masked=counts.masked,
         required=required,
         findings=findings,
+    )
+    return suspected(judged, suspicions) if verdict is Verdict.UNKNOWN and suspicions else judged
+
+
+def suspected(cell: CellVerdict, suspicions: Iterable[Finding]) -> CellVerdict:
+    """The cell as UNKNOWN, with findings that rest on time: a second run has the word."""
+    return msgspec.structs.replace(
+        cell,
+        verdict=Verdict.UNKNOWN,
+        reason=f"{cell.reason}; {UNCONFIRMED}",
+        findings=tuple(msgspec.structs.replace(one, confirmed=False) for one in suspicions),
     )
 
 

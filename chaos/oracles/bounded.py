@@ -2,7 +2,7 @@
 
 The system gets D as its budget when the operation starts; a start that came late is the driver's. Asynchronous work is answered by its
 completion. The driver waits until D + max(2 s, D): an answer that is missing by then was not given, whatever the machine's speed, and that violates.
-An answer that came, but late, rests on time: it is undecided as long as no second run confirms it.
+An answer that came, but late, rests on time: it violates if a second run shows it, too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from chaos.model.duration import format_ms
 from chaos.model.operation import AnswerKind, Operation
 from chaos.model.plan import Plan
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
-from chaos.oracles.algebra import HELD, UNCONFIRMED, Decision, Outcome, undecided
+from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
 from chaos.oracles.case import Case, unanswered
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns, wait_ms
 from chaos.oracles.oracle import Oracle
@@ -37,7 +37,14 @@ def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concer
         return HELD
     if case.lags and case.lag_ms(operation.start_ns, operation.end_ns):
         return undecided("the driver's loop stood still meanwhile")
-    return undecided(f"{_whose(case, operation)} {format_ms(took_ms - limit_ms)} too late; {UNCONFIRMED}")
+    return _violated(
+        case,
+        operation,
+        limit_ms,
+        error_class="late",
+        cause=f"{_whose(case, operation)} too late (D is {format_ms(operation.deadline_ms)}){meanwhile(case, concerns, cell.fault)}",
+        seen=f"{answer_text(operation.answer)} after {format_ms(took_ms)}",
+    )
 
 
 def _decide_unanswered(

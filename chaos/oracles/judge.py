@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator, Sequence
 
 from chaos.model.event import PhaseName
 from chaos.model.evidence import Evidence
@@ -10,6 +11,7 @@ from chaos.model.exit_code import exit_code
 from chaos.model.verdict import Cell, CellVerdict, RunVerdict
 from chaos.oracles.algebra import roll_up, unknown
 from chaos.oracles.case import Case
+from chaos.oracles.confirm import SecondRun, confirm, seen_only_again
 from chaos.oracles.healed import fault_may_remain
 from chaos.oracles.proof import bypassed
 from chaos.oracles.registry import find_oracle
@@ -18,11 +20,16 @@ __all__ = ["judge"]
 
 
 def judge(evidence: Evidence) -> RunVerdict:
-    """Judge every cell of the evidence's plan. Never raises for what an oracle does: its crash is that cell's UNKNOWN."""
+    """Judge every cell of the evidence's plan, and what rests on time by its second runs as well.
+
+    Never raises for what an oracle does: its crash is that cell's UNKNOWN.
+    """
     case = Case(evidence)
-    cells = tuple(_judge_cell(case, cell) for cell in evidence.plan.cells)
+    first = _judge_cells(case)
+    again = tuple(SecondRun(evidence=one, cells=_judge_cells(Case(one))) for one in evidence.attempts)
+    cells = confirm(first, again)
     verdict = roll_up(one.verdict for one in cells)
-    remains = fault_may_remain(evidence)
+    every = (evidence, *evidence.attempts)
     return RunVerdict(
         run_id=evidence.run_id,
         scenario=evidence.plan.scenario.name,
@@ -30,15 +37,19 @@ def judge(evidence: Evidence) -> RunVerdict:
         exit_code=int(
             exit_code(
                 verdict,
-                fault_remains=remains,
-                interrupted_by=evidence.interrupted_by,
+                fault_remains=any(fault_may_remain(one) for one in every),
+                interrupted_by=next((one.interrupted_by for one in every if one.interrupted_by), None),
                 not_ready=evidence.end_how == "failed" and evidence.phase(PhaseName.BASELINE) is None,
             )
         ),
         cells=cells,
         not_judged=evidence.plan.not_judged,
-        notes=_notes(case),
+        notes=(*_notes(case), *_notes_of(again, first)),
     )
+
+
+def _judge_cells(case: Case) -> tuple[CellVerdict, ...]:
+    return tuple(_judge_cell(case, cell) for cell in case.plan.cells)
 
 
 def _judge_cell(case: Case, cell: Cell) -> CellVerdict:
@@ -50,6 +61,16 @@ def _judge_cell(case: Case, cell: Cell) -> CellVerdict:
     except Exception as error:  # noqa: BLE001 - whatever an oracle dies of, it must not hide another's result
         text = "".join(traceback.format_exception(error, limit=-3))
         return unknown(cell, f"the oracle crashed: {type(error).__name__}: {error}", error=text)
+
+
+def _notes_of(runs: Sequence[SecondRun], first: Sequence[CellVerdict]) -> Iterator[str]:
+    """What a reader should know of second runs; a violation that only one of them shows is in no cell, and not to be lost."""
+    for number, run in enumerate(runs, start=1):
+        name = "the second run" if len(runs) == 1 else f"second run {number}"
+        yield from (f"{name}: {text}" for text in _notes(Case(run.evidence)))
+        yield from (
+            f"{name} shows what the first did not: {one.cause} ({one.cell})" for one in seen_only_again(first, run)
+        )
 
 
 def _notes(case: Case) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import msgspec
 
 from chaos.model.operation import Operation
 from chaos.model.verdict import Cell, CellVerdict, Verdict
-from chaos.oracles.algebra import ASIDE, UNCONFIRMED, Counts, Decision, Outcome, add_up, undecided
+from chaos.oracles.algebra import ASIDE, Counts, Decision, Outcome, add_up, undecided
 from chaos.oracles.between import DRIVER
 from chaos.oracles.case import Case, unanswered
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
@@ -49,6 +50,7 @@ class _Judged:
         self._reasons: Counter[str] = Counter()
         self._remarks: Counter[str] = Counter()
         self._violations: list[Violation] = []
+        self._suspicions: list[Violation] = []
         self._hit = 0
         self._masked = 0
 
@@ -62,6 +64,8 @@ class _Judged:
             self._reasons[decision.reason] += 1
         elif decision.outcome is Outcome.VIOLATED:
             self._violations.append(Violation(operation=operation, decision=decision, concerns=concerns))
+        elif decision.outcome is Outcome.SUSPECTED:
+            self._suspicions.append(Violation(operation=operation, decision=decision, concerns=concerns))
         if concerns and any(one.hit and one.fault == cell.fault for one in concerns):
             self._hit += 1
             self._masked += operation.ok
@@ -71,6 +75,7 @@ class _Judged:
             held=self._outcomes[Outcome.HELD],
             violated=self._outcomes[Outcome.VIOLATED],
             undecided=self._outcomes[Outcome.UNDECIDED],
+            suspected=self._outcomes[Outcome.SUSPECTED],
             hit=self._hit,
             masked=self._masked,
         )
@@ -80,6 +85,7 @@ class _Judged:
             settings=case.settings,
             at_most=case.faults[cell.fault].at_most if cell.fault in case.faults else None,
             findings=group(case, cell, self._violations),
+            suspicions=group(case, cell, self._suspicions),
             why_empty="; ".join(
                 dict.fromkeys(
                     one.text for (fault, _), one in case.proofs.items() if fault == cell.fault and not one.proven
@@ -113,7 +119,14 @@ def _decide(
         return _RECOVERING
     if decision.outcome is Outcome.VIOLATED:
         excuse = _excuse(case, cell, index, operation, concerns, decision) if answers_for_faults else None
-        return excuse or decision
+        return excuse or _on_time(operation, decision)
+    return decision
+
+
+def _on_time(operation: Operation, decision: Decision) -> Decision:
+    """A service's own timeout fires sooner on a slow machine, and answers come later: as with every clock, a second run has the word."""
+    if decision.rests_on_time and not unanswered(operation):
+        return dataclasses.replace(decision, outcome=Outcome.SUSPECTED)
     return decision
 
 
@@ -177,9 +190,6 @@ def _excuse(
         return undecided("another fault sat between the driver and the system")
     if cell.fault is None and (excuse := _excuse_clear(case, index, operation, decision)):
         return excuse
-    if decision.rests_on_time and not unanswered(operation):
-        # A service's own timeout fires sooner on a slow machine: as with every clock, a second run has the word.
-        return undecided(UNCONFIRMED)
     return None
 
 

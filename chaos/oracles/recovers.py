@@ -1,7 +1,7 @@
 """recovers: within T after healing, k probes in a row of each workload are right, and as quick as in the baseline.
 
-Three outcomes are told apart: still failing (rests on answers, not on time), slow, recovered. Slow alone rests on time: it stays UNKNOWN
-as long as no second run confirms it.
+Three outcomes are told apart: still failing (rests on answers, not on time), slow, recovered. Slow alone rests on time: it violates if a
+second run shows it, too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chaos.model.event import PhaseName, ProbesFinished
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan
 from chaos.model.verdict import Cell, CellVerdict, NotJudged, Verdict
-from chaos.oracles.algebra import UNCONFIRMED, Decision, Outcome, unknown
+from chaos.oracles.algebra import Decision, Outcome, suspected, unknown
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, until_ns
 from chaos.oracles.findings import Violation, group
@@ -110,7 +110,8 @@ def _judge_failed(case: Case, cell: Cell, run: _Recovery) -> CellVerdict:
         return unknown(cell, f"slow, but {case.clock_stepped}")
     if _cut_short(case):
         return unknown(cell, "slow when the run was ended early")
-    return unknown(cell, f"right but slow: {_how_slow(run, slow[-1])}; {UNCONFIRMED}")
+    violations = [Violation(operation=one, decision=_slow(run, one)) for one in slow]
+    return _suspected(case, cell, run, violations, f"right but slow: {_how_slow(run, slow[-1])}")
 
 
 def _too_few(case: Case, cell: Cell, run: _Recovery) -> CellVerdict:
@@ -121,9 +122,9 @@ def _too_few(case: Case, cell: Cell, run: _Recovery) -> CellVerdict:
     if not failed or _cut_short(case):
         why = "the run was ended early" if _cut_short(case) else "more did not fit into T"
         return unknown(cell, f"{run.finished.in_a_row} of {run.k} probes in a row were right and quick; {why}")
-    if all(map(_timed_out, failed)):
-        return unknown(cell, f"recovered late, after {answer_text(failed[-1].answer)}; {UNCONFIRMED}")
     violations = [Violation(operation=one, decision=_failed(run, one, "failing until late")) for one in failed]
+    if all(map(_timed_out, failed)):
+        return _suspected(case, cell, run, violations, f"recovered late, after {answer_text(failed[-1].answer)}")
     return _violated(case, cell, run, violations, "recovered too late")
 
 
@@ -156,6 +157,33 @@ def _violated(case: Case, cell: Cell, run: _Recovery, violations: Sequence[Viola
         violated=len(violations),
         required=run.k,
         findings=group(case, cell, violations),
+    )
+
+
+def _suspected(case: Case, cell: Cell, run: _Recovery, violations: Sequence[Violation], what: str) -> CellVerdict:
+    number = len(violations)
+    judged = CellVerdict(
+        cell=cell,
+        verdict=Verdict.UNKNOWN,
+        reason=what,
+        population=len(run.probes),
+        decided=len(run.probes) - number,
+        undecided=number,
+        suspected=number,
+        required=run.k,
+    )
+    return suspected(judged, group(case, cell, violations))
+
+
+def _slow(run: _Recovery, probe: Operation) -> Decision:
+    limit = format_ms(run.limits_ms[probe.name])
+    return Decision(
+        outcome=Outcome.SUSPECTED,
+        error_class="slow-recovery",
+        cause=f"{probe.workload}.{probe.name} was right but slow until {format_ms(run.within_ms)} after healing",
+        expected=f"{run.k} probes in a row right and within {limit} by {format_ms(run.within_ms)} after healing",
+        seen=f"{answer_text(probe.answer)} after {format_ms(probe.latency_ms or 0.0)}",
+        rests_on_time=True,
     )
 
 

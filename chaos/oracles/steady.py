@@ -16,7 +16,7 @@ from chaos.model.operation import Operation
 from chaos.model.plan import Plan
 from chaos.model.settings import PhaseLimits
 from chaos.model.verdict import Cell, CellVerdict, Finding, NotJudged, Verdict
-from chaos.oracles.algebra import required_operations, roll_up, unknown
+from chaos.oracles.algebra import required_operations, roll_up, suspected, unknown
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, until_ns
 from chaos.oracles.oracle import Oracle
@@ -30,7 +30,7 @@ _NAME = "steady"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Result:
-    """What became of one phase."""
+    """What became of one phase. Findings of an UNKNOWN one rest on time."""
 
     verdict: Verdict
     text: str
@@ -65,15 +65,18 @@ def _judge(case: Case, cell: Cell) -> CellVerdict:
     verdict = roll_up(one.verdict for one in results)
     if verdict is Verdict.HOLDS and case.incomplete:
         return unknown(cell, case.incomplete)
-    return CellVerdict(
+    of = [one for one in results if one.verdict is verdict]
+    findings = tuple(finding for one in of for finding in one.findings)
+    judged = CellVerdict(
         cell=cell,
         verdict=verdict,
-        reason="; ".join(one.text for one in results if one.verdict is verdict),
+        reason="; ".join(one.text for one in of),
         population=population,
         decided=population,
-        violated=sum(len(one.findings) for one in results),
-        findings=tuple(finding for one in results for finding in one.findings),
+        violated=len(findings) if verdict is Verdict.VIOLATED else 0,
+        findings=findings,
     )
+    return suspected(judged, findings) if verdict is Verdict.UNKNOWN and findings else judged
 
 
 def _judge_phase(case: Case, cell: Cell, phase: PhaseName, limits: PhaseLimits) -> _Result:
@@ -106,13 +109,15 @@ def _measure(case: Case, cell: Cell, span: PhaseSpan, limits: PhaseLimits, opera
         {one.name for one in _limits(case, cell.workload or "", span, limits, calm) if one.kept} if calm else set()
     )
     blamed = [one for one in broken if not (one.rests_on_time and (case.clock_stepped or one.name in excused))]
-    texts = [f"{one.name} {one.write(one.value)}, limit {one.write(one.bound)}" for one in blamed or broken]
-    if blamed:
-        findings = tuple(_finding(cell, span, one) for one in blamed)
+    # An answer that never came is missing on any machine.
+    certain = [one for one in blamed if not one.rests_on_time or one.value == inf]
+    told = certain or blamed
+    texts = [f"{one.name} {one.write(one.value)}, limit {one.write(one.bound)}" for one in told or broken]
+    if told:
         return _Result(
-            verdict=Verdict.VIOLATED,
+            verdict=Verdict.VIOLATED if certain else Verdict.UNKNOWN,
             text=f"{span.phase}: {', '.join(texts)}",
-            findings=findings,
+            findings=tuple(_finding(cell, span, one) for one in told),
             population=len(operations),
         )
     if broken or (case.clock_stepped and _rests_on_time(limits)):

@@ -19,11 +19,13 @@ from chaos.reports.screen import Screen, screen_of
 from chaos.reports.summary import (
     Cause,
     causes,
+    confirmation,
     count_answers,
     count_findings,
     exit_meaning,
     headline,
     oracle_rows,
+    second_runs,
     seconds,
 )
 from chaos.reports.text import count_of, one_line, shorten
@@ -91,6 +93,7 @@ def _head(verdict: RunVerdict, evidence: Evidence) -> Iterator[Text]:
     lasted = seconds(evidence, evidence.end_ns) or 0.0
     defects = f" · defects {', '.join(evidence.plan.defects)}" if evidence.plan.defects else ""
     yield _plain(f"{told} · {lasted:.0f} s · seed {evidence.plan.scenario.seed}{defects}", style="dim")
+    yield from (_plain(line, style="dim") for line in second_runs(evidence))
     if evidence.end_how != "complete":
         by = f" by {evidence.interrupted_by}" if evidence.interrupted_by else ""
         why = f": {evidence.end_error}" if evidence.end_error else ""
@@ -146,7 +149,7 @@ def _facts(cause: Cause) -> Table:
     grid.add_column(overflow="fold")
     fault = " on ".join(part for part in (one.fault, one.link) if part)
     facts = {
-        "oracle": f"{one.oracle}, {count_of(one.count, 'operation')}{', not confirmed' if one.confirmed is False else ''}",
+        "oracle": f"{one.oracle}, {count_of(one.count, 'operation')}{_said(one)}",
         "fault": fault,
         "operation": " ".join(part for part in (one.signature, one.operation) if part),
         "trace": one.trace_id or "",
@@ -167,11 +170,15 @@ def _facts(cause: Cause) -> Table:
     return grid
 
 
+def _said(one: Finding) -> str:
+    return f", {told}" if (told := confirmation(one)) else ""
+
+
 def _other(one: Finding, first: Finding) -> str:
     """What tells a finding from the one shown whole."""
     fault = f", {one.fault} on {one.link}" if (one.fault, one.link) != (first.fault, first.link) else ""
     whose = ".".join(part for part in (one.workload, one.signature) if part)
-    return f"{one.oracle}, {count_of(one.count, 'operation')}{f' of {whose}' if whose else ''}{fault}"
+    return f"{one.oracle}, {count_of(one.count, 'operation')}{f' of {whose}' if whose else ''}{fault}{_said(one)}"
 
 
 def _unknown(cells: Sequence[CellVerdict]) -> list[CellVerdict]:

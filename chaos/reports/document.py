@@ -11,6 +11,7 @@ from chaos.reports.summary import Answers
 
 __all__ = [
     "DOCUMENT_FORMAT",
+    "AttemptPart",
     "BaselinePart",
     "CellCounts",
     "CellPart",
@@ -100,6 +101,7 @@ class CellPart(_Part, frozen=True, kw_only=True):
     population: int
     decided: int
     undecided: int
+    suspected: Annotated[int, Meta(description="of the undecided ones, those that violate by time")]
     violated: int
     masked: int
     required: int
@@ -126,7 +128,9 @@ class FindingPart(_Part, frozen=True, kw_only=True):
     where: Annotated[str, Meta(description="where to look")]
     evidence: Annotated[list[str], Meta(description="the smallest facts that show it")]
     count: int
-    confirmed: Annotated[bool | None, Meta(description="by a second run; null where that was not tried")]
+    confirmed: Annotated[
+        bool | None, Meta(description="whether a second run shows it, too; null where it does not rest on time")
+    ]
 
 
 class NotJudgedPart(_Part, frozen=True, kw_only=True):
@@ -188,6 +192,18 @@ class HealPart(_Part, frozen=True, kw_only=True):
     errors: list[str]
 
 
+class AttemptPart(_Part, frozen=True, kw_only=True):
+    """A second run that was made to confirm what rests on time: which faults it repeated, and how it ended."""
+
+    faults: list[str]
+    start_s: Seconds
+    end_s: Seconds
+    end_how: str
+    end_error: str | None
+    interrupted_by: str | None
+    operations: Answers
+
+
 class LostPart(_Part, frozen=True, kw_only=True):
     """Evidence that was dropped or cannot be had."""
 
@@ -213,6 +229,7 @@ class Document(_Part, frozen=True, kw_only=True):
     baseline: BaselinePart | None
     recovery: list[ProbesPart]
     healed: HealPart
+    attempts: list[AttemptPart]
     evidence_lost: list[LostPart]
     settings: Annotated[dict[str, float], Meta(description="the numbers verdicts rest on, as used in this run")]
     settings_changed: Annotated[list[str], Meta(description="names of settings that differ from their defaults")]

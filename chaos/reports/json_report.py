@@ -56,6 +56,7 @@ def build_document(verdict: RunVerdict, evidence: Evidence) -> doc.Document:
             for one in evidence.probes
         ],
         healed=_healed(evidence),
+        attempts=[_attempt(one, evidence) for one in evidence.attempts],
         evidence_lost=[doc.LostPart(what=one.what, count=one.count) for one in evidence.lost],
         settings=settings,
         settings_changed=changed,
@@ -106,6 +107,7 @@ def _cell(cell: CellVerdict) -> doc.CellPart:
         population=cell.population,
         decided=cell.decided,
         undecided=cell.undecided,
+        suspected=cell.suspected,
         violated=cell.violated,
         masked=cell.masked,
         required=cell.required,
@@ -166,6 +168,18 @@ def _baseline(evidence: Evidence) -> doc.BaselinePart | None:
         operations=one.operations,
         medians_ms=one.medians_ms,
         p99s_ms=one.p99s_ms,
+    )
+
+
+def _attempt(one: Evidence, evidence: Evidence) -> doc.AttemptPart:
+    return doc.AttemptPart(
+        faults=[fault.name for fault in one.plan.faults],
+        start_s=_s(evidence, one.start_ns),
+        end_s=_s(evidence, one.end_ns),
+        end_how=one.end_how,
+        end_error=one.end_error,
+        interrupted_by=one.interrupted_by,
+        operations=count_answers(one.operations),
     )
 
 

@@ -8,7 +8,7 @@ from chaos.model.evidence import Evidence
 from chaos.model.exit_code import ExitCode
 from chaos.model.verdict import CellVerdict, Finding, NotJudged, RunVerdict, Verdict
 from chaos.reports.json_report import started_utc
-from chaos.reports.summary import causes, exit_meaning
+from chaos.reports.summary import causes, confirmation, exit_meaning
 from chaos.reports.text import block, count_of, one_line
 
 __all__ = ["render_junit"]
@@ -97,6 +97,7 @@ def _told(finding: Finding) -> str:
         "operation": finding.operation,
         "trace": finding.trace_id,
         "where": finding.where,
+        "second run": confirmation(finding),
         "count": count_of(finding.count, "operation"),
         "id": finding.id,
     }

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from chaos.model.evidence import Evidence
 from chaos.model.verdict import Cell, CellVerdict, Finding, RunVerdict, Verdict
 from chaos.reports.json_report import started_utc
-from chaos.reports.summary import causes, count_answers, count_findings, exit_meaning, headline, oracle_rows
+from chaos.reports.summary import (
+    causes,
+    confirmation,
+    count_answers,
+    count_findings,
+    exit_meaning,
+    headline,
+    oracle_rows,
+    second_runs,
+)
 from chaos.reports.text import code, count_of, markdown, table_cell
 from chaos.reports.timeline import timeline
 
@@ -41,7 +50,7 @@ def _about(verdict: RunVerdict, evidence: Evidence) -> str:
     ]
     doubt = headline(verdict, evidence) if verdict.verdict is Verdict.UNKNOWN else ""
     told = [f"**{markdown(text)}**" for text in dict.fromkeys((evidence.end_error or "", doubt)) if text]
-    return "\n\n".join([" · ".join(parts), *told])
+    return "\n\n".join([" · ".join([*parts, *map(markdown, second_runs(evidence))]), *told])
 
 
 def _findings(findings: Sequence[Finding]) -> Iterator[str]:
@@ -58,7 +67,7 @@ def _other(one: Finding, first: Finding) -> str:
     named = {"fault": one.fault, "link": one.link} if (one.fault, one.link) != (first.fault, first.link) else {}
     place = _named(named | {"operation": one.operation, "trace": one.trace_id})
     whose = f" of {code('.'.join(part for part in (one.workload, one.signature) if part))}"
-    return f"also **{markdown(one.oracle)}**, {count_of(one.count, 'operation')}{whose}, id {code(one.id)}{_unconfirmed(one)}{place and f': {place}'}"
+    return f"also **{markdown(one.oracle)}**, {count_of(one.count, 'operation')}{whose}, id {code(one.id)}{_said(one)}{place and f': {place}'}"
 
 
 def _named(names: Mapping[str, str | None]) -> str:
@@ -66,7 +75,7 @@ def _named(names: Mapping[str, str | None]) -> str:
 
 
 def _facts(one: Finding) -> Iterator[str]:
-    yield f"**{markdown(one.oracle)}**, {count_of(one.count, 'operation')}, id {code(one.id)}{_unconfirmed(one)}"
+    yield f"**{markdown(one.oracle)}**, {count_of(one.count, 'operation')}, id {code(one.id)}{_said(one)}"
     yield f"expected: {markdown(one.expected)}"
     yield f"seen: {markdown(one.seen)}"
     if place := _named({"fault": one.fault, "link": one.link, "operation": one.operation, "trace": one.trace_id}):
@@ -77,8 +86,8 @@ def _facts(one: Finding) -> Iterator[str]:
         yield f"evidence: {code(fact)}"
 
 
-def _unconfirmed(one: Finding) -> str:
-    return ", **not confirmed** by a second run" if one.confirmed is False else ""
+def _said(one: Finding) -> str:
+    return f", **{told}**" if (told := confirmation(one)) else ""
 
 
 def _oracles(verdict: RunVerdict) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from chaos.model.base import Data
 from chaos.model.evidence import Evidence
@@ -17,12 +17,14 @@ __all__ = [
     "Cause",
     "OracleRow",
     "causes",
+    "confirmation",
     "count_answers",
     "count_findings",
     "exit_meaning",
     "headline",
     "oracle_rows",
     "origin_ns",
+    "second_runs",
     "seconds",
     "worst",
 ]
@@ -141,10 +143,31 @@ def causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
 
 
 def count_findings(findings: Sequence[Finding]) -> str:
-    """`1 finding`, or `12 findings with 2 causes` where some share one."""
-    distinct = len(causes(findings))
+    """`1 finding`, or `12 findings with 2 causes` where some share one; those that no second run confirmed are told apart."""
+    distinct, doubted = len(causes(findings)), sum(one.confirmed is False for one in findings)
     told = count_of(len(findings), "finding")
-    return told if distinct == len(findings) else f"{told} with {count_of(distinct, 'cause')}"
+    told = told if distinct == len(findings) else f"{told} with {count_of(distinct, 'cause')}"
+    if not doubted:
+        return told
+    return f"{told}, not confirmed" if doubted == len(findings) else f"{told}, {doubted} not confirmed"
+
+
+def confirmation(finding: Finding) -> str:
+    """What a second run said of a finding that rests on time; empty for one that does not."""
+    if finding.confirmed is None:
+        return ""
+    return "confirmed by a second run" if finding.confirmed else "not confirmed by a second run"
+
+
+def second_runs(evidence: Evidence) -> Iterator[str]:
+    """A line for each second run: what it repeated, how much there was, and how it ended if not as planned."""
+    for one in evidence.attempts:
+        whole = len(one.plan.faults) == len(evidence.plan.faults) > 1
+        faults = "the whole timeline" if whole else ", ".join(fault.name for fault in one.plan.faults)
+        lasted = max(one.end_ns - one.start_ns, 0) / 1e9
+        ended = "" if one.end_how == "complete" else f", ended as {one.end_how}"
+        told = count_of(len(one.operations), "operation")
+        yield f"second run of {one_line(faults)}: {told}, {lasted:.0f} s{ended}"
 
 
 def headline(verdict: RunVerdict, evidence: Evidence) -> str:
