@@ -11,7 +11,8 @@
     audit        once the stores are at rest, the effects of all operations are read back from them (chaos.ledger)
     stop         services first and gracefully, then everything else, by the supervisor
 
-An interrupt, a failure, or the loss of a part that the run stands on jumps to heal at any point, and the audit is hurried then; what is there is judged and reported on every path (chaos.engine.drill).
+An interrupt, an abort condition that is met, a failure, or the loss of a part that the run stands on jumps to heal at any point, and the audit
+is hurried then; what is there is judged and reported on every path (chaos.engine.drill).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import anyio
 
+from chaos.engine.abort import AbortWatch
 from chaos.engine.auditing import audit_stores
 from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
@@ -39,6 +41,7 @@ from chaos.model.plan import Plan
 __all__ = ["conduct"]
 
 _STEADY_EVERY_S = 0.25
+_ABORT_EVERY_S = 1.0
 _SETTLED_SLACK_NS = 200_000_000
 _DRAIN_INTERRUPTED_S = 1.0
 _WIRE_TAIL_S = 0.1  # the proxy ships its log every 5 ms; the last batch follows the last reply
@@ -73,6 +76,8 @@ async def conduct(
             recorder.emit(HealChecked(t_ns=now_ns(), remaining=(error,)))
         except* ChaosError as problems:
             how, error = "failed", _text(problems)
+    if interrupts.aborted:
+        how = "aborted"
     if interrupts.failure is not None:
         how, error = "failed", interrupts.failure  # what came after it is its consequence
     if interrupts.signal is not None:
@@ -103,6 +108,7 @@ class _Conductor:
         )
         self._steady_reached = False
         recorder.steady = self._steady
+        recorder.abort = AbortWatch(plan.scenario.timeline.abort, self._settings.late_ms)
 
     async def drill(self) -> None:
         """Baseline to stop, with the recorder beside it. Shielded: only its body can be interrupted, never its healing."""
@@ -112,6 +118,7 @@ class _Conductor:
                 beside.start_soon(self._recorder.follow_driver, self._rig.driver.messages())
                 beside.start_soon(self._recorder.show_progress)
                 beside.start_soon(sample_clocks, self._recorder.emit)
+                beside.start_soon(self._watch_abort)
                 try:
                     await self._body_and_audit()
                 finally:
@@ -151,6 +158,16 @@ class _Conductor:
         self._recorder.steady = None
         self._steady_reached = steady
         return steady
+
+    async def _watch_abort(self) -> None:
+        """Look at the abort conditions every second until one is met; it ends the body, and healing follows at once."""
+        watch = self._recorder.abort
+        while watch is not None and not self._interrupts.over:
+            await anyio.sleep(_ABORT_EVERY_S)
+            met = watch.met(now_ns())
+            if met is not None:
+                self._recorder.emit(met)
+                self._interrupts.abort()
 
     async def _check_bypass(self) -> None:
         await check_bypass(self._rig.system, self._plan.links, self._recorder.passages, self._recorder.emit)

@@ -1,4 +1,4 @@
-"""What ends a run early, a signal or the loss of a part it stands on: it cancels the run's body, never its healing."""
+"""What ends a run early, a signal, an abort condition or the loss of a part it stands on: it cancels the run's body, never its healing."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ class Interrupts:
     def __init__(self, on_signal: Callable[[str], None]) -> None:
         self.signal: str | None = None
         self.failure: str | None = None
+        self.aborted = False
         self._on_signal = on_signal
         self._scopes: list[anyio.CancelScope] = []
 
     @property
     def over(self) -> bool:
         """Whether the run is to end early."""
-        return self.signal is not None or self.failure is not None
+        return self.signal is not None or self.failure is not None or self.aborted
 
     def guard(self) -> anyio.CancelScope:
         """A scope that the early end cancels, also one that came before it was entered."""
@@ -49,6 +50,11 @@ class Interrupts:
     def give_up(self, why: str) -> None:
         """Something the run stands on is lost: keep the first reason and cancel every guarded scope."""
         self.failure = self.failure or why
+        self._cancel()
+
+    def abort(self) -> None:
+        """An abort condition was met: cancel every guarded scope."""
+        self.aborted = True
         self._cancel()
 
     def _cancel(self) -> None:

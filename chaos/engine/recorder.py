@@ -10,6 +10,7 @@ from typing import TypeVar
 import anyio
 import msgspec
 
+from chaos.engine.abort import AbortWatch
 from chaos.engine.bypass import WIRE_MARKS, Passages
 from chaos.engine.clock import now_ns
 from chaos.engine.steady import SteadyState
@@ -65,6 +66,7 @@ class Recorder:
         self.passages = Passages(plan.links)
         self.probed = anyio.Event()
         self.steady: SteadyState | None = None
+        self.abort: AbortWatch | None = None
         self.give_up: Callable[[str], None] = lambda _why: None
 
     def begin(self, event: RunStarted) -> None:
@@ -178,6 +180,8 @@ class Recorder:
     def _count(self, operation: Operation) -> None:
         self._outcomes[operation.answer.kind] += 1
         self._ends.append(now_ns())
+        if self.abort is not None:
+            self.abort.add(operation, now_ns())
         if self.steady is not None and not operation.probe:
             self.steady.add(operation)
 

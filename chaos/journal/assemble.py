@@ -9,6 +9,7 @@ from chaos.journal.reader import JournalReader
 from chaos.journal.segment import SegmentReader
 from chaos.model.effect import StoredEffect
 from chaos.model.event import (
+    Aborted,
     BaselineJudged,
     BypassChecked,
     ClockSample,
@@ -65,6 +66,7 @@ class _Collected:
         self.end: RunEnded | None = None
         self.baseline: BaselineJudged | None = None
         self.interrupted_by: str | None = None
+        self.aborted: str | None = None
         self.last_ns = 0
         self.faults = FaultTimes()
         self.phases: list[tuple[PhaseName, int]] = []
@@ -107,6 +109,8 @@ class _Collected:
                 self.quiet = event
             case EffectsRead():
                 self.reads[event.effect] = event
+            case Aborted():
+                self.aborted = self.aborted or event.why
             case Note():
                 self.notes.append(event.text)
             case SegmentClosed():
@@ -206,6 +210,7 @@ class _Collected:
             lost=tuple(self.lost),
             notes=tuple(self.notes),
             interrupted_by=self.interrupted_by,
+            aborted=self.aborted,
             end_how=self.end.how if self.end else CUT_OFF,
             end_error=self.end.error if self.end else None,
             clock_stepped_ms=(max(self.clock) - min(self.clock)) / 1e6,

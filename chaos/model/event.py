@@ -12,7 +12,7 @@ import msgspec
 from chaos.model.plan import Plan
 
 __all__ = [
-    "JOURNAL_FORMAT", "AnyEvent", "BaselineJudged", "BypassChecked", "ClockSample", "EffectsRead", "Event", "EvidenceLost", "FaultArmed", "FaultEnded",
+    "JOURNAL_FORMAT", "Aborted", "AnyEvent", "BaselineJudged", "BypassChecked", "ClockSample", "EffectsRead", "Event", "EvidenceLost", "FaultArmed", "FaultEnded",
     "FaultStarted", "HealChecked", "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished",
     "ProcessExited", "ProcessStalled", "ProcessStarted", "Progress", "Quiet", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
 ]  # fmt: skip
@@ -217,6 +217,12 @@ class Interrupted(Event, frozen=True, kw_only=True, tag=True):
     signal: str
 
 
+class Aborted(Event, frozen=True, kw_only=True, tag=True):
+    """An abort condition was met: `why` in a line. Everything was healed at once, and what is there is judged."""
+
+    why: str
+
+
 class Note(Event, frozen=True, kw_only=True, tag=True):
     """A remark a reader should see."""
 
@@ -244,7 +250,7 @@ class SegmentClosed(Event, frozen=True, kw_only=True, tag=True):
 
 
 class RunEnded(Event, frozen=True, kw_only=True, tag=True):
-    """Terminal event. `how`: complete, interrupted, failed. `error` is a line for a person."""
+    """Terminal event. `how`: complete, interrupted, aborted, failed. `error` is a line for a person."""
 
     how: str
     error: str | None = None
@@ -253,5 +259,5 @@ class RunEnded(Event, frozen=True, kw_only=True, tag=True):
 AnyEvent = (
     RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | ProcessStalled | LinkUp | BaselineJudged | BypassChecked | FaultArmed
     | FaultStarted | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | Quiet | EffectsRead | EvidenceLost
-    | Interrupted | Note | Progress | SegmentClosed | RunEnded
+    | Aborted | Interrupted | Note | Progress | SegmentClosed | RunEnded
 )  # fmt: skip

@@ -77,6 +77,7 @@ class Evidence(Data, frozen=True, kw_only=True):
     lost: tuple[EvidenceLost, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted_by: str | None = None
+    aborted: str | None = None
     end_how: str = "complete"
     end_error: str | None = None
     clock_stepped_ms: float = 0.0

@@ -10,7 +10,18 @@ from chaos.model.link import Link
 from chaos.model.settings import PhaseLimits, Settings
 from chaos.model.system import SystemModel
 
-__all__ = ["Arrivals", "Baseline", "Expectations", "LinkMap", "Recovery", "Scenario", "Timeline", "WorkloadSpec"]
+__all__ = [
+    "AbortMetric",
+    "AbortWhen",
+    "Arrivals",
+    "Baseline",
+    "Expectations",
+    "LinkMap",
+    "Recovery",
+    "Scenario",
+    "Timeline",
+    "WorkloadSpec",
+]
 
 
 class Arrivals(StrEnum):
@@ -65,12 +76,31 @@ class Recovery(Data, frozen=True, kw_only=True):
     probes: int = 5
 
 
+class AbortMetric(StrEnum):
+    """What an abort condition looks at: shares of operations, or milliseconds."""
+
+    ERROR_RATE = "error_rate"
+    P99 = "p99"
+    LATE_STARTS = "late_starts"
+
+
+class AbortWhen(Data, frozen=True, kw_only=True):
+    """Stop the drill when a metric over the last window is above its bound (a share, or milliseconds for p99). Workload empty: all."""
+
+    metric: AbortMetric
+    above: float
+    window_ms: float = 5000.0
+    samples: int = 50
+    workload: str = ""
+
+
 class Timeline(Data, frozen=True, kw_only=True):
-    """Faults on one clock that starts when the baseline is steady."""
+    """Faults on one clock that starts when the baseline is steady; `abort` ends it early."""
 
     faults: tuple[FaultSpec, ...]
     baseline: Baseline = Baseline()
     recovery: Recovery = Recovery()
+    abort: tuple[AbortWhen, ...] = ()
 
     @property
     def end_ms(self) -> float:

@@ -121,7 +121,7 @@ class Case:
     @cached_property
     def incomplete(self) -> str:
         """Why operations may be missing, so that their silence proves nothing; empty if none are."""
-        if self.evidence.end_how not in {"complete", "interrupted"}:
+        if self.evidence.end_how not in {"complete", "interrupted", "aborted"}:
             return f"the run ended as {self.evidence.end_how!r}: operations may be missing"
         lost = [one for one in self.evidence.lost if not _is_about(one.what, "wire", "lease")]
         return f"{sum(one.count for one in lost)} records of {lost[0].what} were lost" if lost else ""

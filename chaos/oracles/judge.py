@@ -39,6 +39,7 @@ def judge(evidence: Evidence) -> RunVerdict:
                 verdict,
                 fault_remains=any(fault_may_remain(one) for one in every),
                 interrupted_by=next((one.interrupted_by for one in every if one.interrupted_by), None),
+                aborted=evidence.aborted is not None,
                 not_ready=evidence.end_how == "failed" and evidence.phase(PhaseName.BASELINE) is None,
             )
         ),
@@ -77,10 +78,12 @@ def _notes(case: Case) -> tuple[str, ...]:
     """Remarks that a reader of the verdict should see, each once."""
     evidence = case.evidence
     notes = list(evidence.notes)
-    if evidence.end_how != "complete":
+    if evidence.end_how not in {"complete", "aborted"}:
         notes.append(f"the run ended as {evidence.end_how}" + (f": {evidence.end_error}" if evidence.end_error else ""))
     if evidence.interrupted_by:
         notes.append(f"{evidence.interrupted_by} ended the run early; it was judged on what there is")
+    if evidence.aborted:
+        notes.append(f"stopped by an abort condition: {evidence.aborted}")
     if case.clock_stepped:
         notes.append(f"{case.clock_stepped}: nothing that rests on time was decided")
     notes += [text for one in evidence.bypasses if (text := bypassed(evidence, one.callee))]

@@ -44,7 +44,7 @@ _MOST_LINES = 8
 _LAST_FACTS = 4  # how the answer came about stands at the end of the evidence
 _MOST_OTHERS = 6
 _GAP = 2
-_ENDED = {"interrupted": "was interrupted", "cut off": "was cut off"}
+_ENDED = {"interrupted": "was interrupted", "aborted": "was stopped by an abort condition", "cut off": "was cut off"}
 _SELF_EXPLAINING = (ExitCode.HOLDS, ExitCode.VIOLATED, ExitCode.UNKNOWN)
 
 
@@ -96,7 +96,8 @@ def _head(verdict: RunVerdict, evidence: Evidence) -> Iterator[Text]:
     yield from (_plain(line, style="dim") for line in second_runs(evidence))
     if evidence.end_how != "complete":
         by = f" by {evidence.interrupted_by}" if evidence.interrupted_by else ""
-        why = f": {evidence.end_error}" if evidence.end_error else ""
+        reason = evidence.end_error or evidence.aborted
+        why = f": {reason}" if reason else ""
         yield _plain(f"the run {_ENDED.get(evidence.end_how, evidence.end_how)}{by}{why}", style="bold red")
 
 

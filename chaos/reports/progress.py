@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.model.event import (
+    Aborted,
     BaselineJudged,
     BypassChecked,
     EffectsRead,
@@ -126,6 +127,8 @@ class LiveState:
                 return f"{event.effect} could not be read back: {event.error}"
             case EvidenceLost():
                 return f"lost {event.count} {event.what}"
+            case Aborted():
+                return f"stopping: {event.why}; healing, then judging what is there"
             case Interrupted():
                 return f"{event.signal}: healing, then judging what is there"
             case Note():

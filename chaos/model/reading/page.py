@@ -122,6 +122,8 @@ def _timeline(schema: Schema) -> Iterator[str]:
     for name in ("baseline", "recovery"):
         yield f"#### `timeline.{name}`\n"
         yield _section(schema["properties"][name])
+    yield _ABORT
+    yield _shared(schema["properties"]["abort"]["items"])
     variants = schema["properties"]["faults"]["items"]
     yield _FAULTS
     yield _shared(variants)
@@ -131,6 +133,12 @@ def _timeline(schema: Schema) -> Iterator[str]:
         yield f"| `{kind}` | {one['description']} | {'<br>'.join(_own_keys(one, variants)) or 'none'} |"
     yield ""
 
+
+_ABORT = """#### `timeline.abort`
+
+A list of conditions, looked at every second from the baseline on. When one is met everything is healed at once, what there is is judged, and
+the exit code is 4 (1 if something is violated). Metrics are `error_rate`, `p99` and `late_starts`; the bound of `p99` is a duration.
+"""
 
 _FAULTS = """#### `timeline.faults`
 

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from chaos.errors import ScenarioError, UsageError
+from chaos.model.reading.abort_format import read_aborts
 from chaos.model.reading.compose import compose
 from chaos.model.reading.faults import read_faults
 from chaos.model.reading.groups import Fields
@@ -18,7 +19,7 @@ from chaos.model.reading.scenario_format import scenario_format
 from chaos.model.reading.shape import At
 from chaos.model.reading.system import OWN, check_callees, derive_links, read_system
 from chaos.model.reading.vocabulary import Vocabulary
-from chaos.model.scenario import Baseline, Expectations, LinkMap, Recovery, Scenario, Timeline
+from chaos.model.scenario import Baseline, Expectations, LinkMap, Recovery, Scenario, Timeline, WorkloadSpec
 from chaos.model.settings import PhaseLimits, Settings
 from chaos.model.system import SystemModel
 
@@ -55,7 +56,7 @@ def read_scenario(
             if not report:
                 report.add(fields.place_of("system"), "no link follows from this system", "say what its services call")
             link_map = None  # the faults' links cannot be looked up
-    timeline = _timeline(fields.get("timeline"), link_map, vocabulary, report)
+    timeline = _timeline(fields.get("timeline"), link_map, vocabulary, workloads, report)
     _check_reach(fields, workloads, timeline, report)
     _check_statuses(fields, vocabulary, report)
     expect = _expect(fields.get("expect"), report)
@@ -137,12 +138,21 @@ def _check_hosts(link_map: LinkMap, fields: Fields, report: Report) -> None:
         report.add(fields.place_of("links" if "links" in fields else "system"), what, instead)
 
 
-def _timeline(fields: Fields | None, link_map: LinkMap | None, vocabulary: Vocabulary, report: Report) -> Timeline:
+def _timeline(
+    fields: Fields | None,
+    link_map: LinkMap | None,
+    vocabulary: Vocabulary,
+    workloads: Sequence[WorkloadSpec],
+    report: Report,
+) -> Timeline:
     if fields is None:
         return Timeline(faults=())
     faults = read_faults(fields.get("faults", ()), link_map, vocabulary, report)
     return Timeline(
-        faults=faults, baseline=_baseline(fields.get("baseline")), recovery=_recovery(fields.get("recovery"))
+        faults=faults,
+        baseline=_baseline(fields.get("baseline")),
+        recovery=_recovery(fields.get("recovery")),
+        abort=read_aborts(fields.get("abort", ()), workloads, report),
     )
 
 

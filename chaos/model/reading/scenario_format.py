@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chaos.model.reading.abort_format import abort_field
 from chaos.model.reading.expect_format import expect_format
 from chaos.model.reading.fault_format import fault_format
 from chaos.model.reading.groups import Field, ListOf, MapOf, Record, Variants
@@ -129,6 +130,7 @@ def _timeline(vocabulary: Vocabulary) -> Record:
             required=True,
         ),
         "recovery": Field(_recovery(), "Probes after healing", {"within": "10s", "probes": 5}),
+        "abort": abort_field(),
     }
     return Record("timeline", fields, about="Faults on one clock, which starts when the baseline is steady")
 
