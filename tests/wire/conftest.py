@@ -20,9 +20,10 @@ HANG_GUARD_S = 20.0
 
 @dataclass
 class Tee:
-    """A relay that keeps what passes: for each connection, in order, the bytes of both directions."""
+    """A relay that keeps what passes: for each connection, in order, the bytes of both directions. `steps`: in which order they came."""
 
     port: int = 0
+    steps: list[tuple[str, bytes]] = field(default_factory=list)
     seen: list[tuple[bytearray, bytearray]] = field(default_factory=list)
 
 
@@ -32,10 +33,11 @@ async def open_tee(host: str, port: int) -> AsyncIterator[Tee]:
     tee = Tee()
     writers: list[asyncio.StreamWriter] = []
 
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
+    async def copy(way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
         try:
             while data := await reader.read(65_536):
                 kept += data
+                tee.steps.append((way, data))
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()
@@ -48,7 +50,7 @@ async def open_tee(host: str, port: int) -> AsyncIterator[Tee]:
         onward_reader, onward_writer = await asyncio.open_connection(host, port)
         writers.extend((writer, onward_writer))
         try:
-            await asyncio.gather(copy(reader, onward_writer, kept[0]), copy(onward_reader, writer, kept[1]))
+            await asyncio.gather(copy(">", reader, onward_writer, kept[0]), copy("<", onward_reader, writer, kept[1]))
         finally:
             for one in (writer, onward_writer):
                 one.close()
