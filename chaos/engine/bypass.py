@@ -9,7 +9,7 @@ import anyio
 
 from chaos.engine.clock import now_ns
 from chaos.errors import NotReadyError
-from chaos.model.event import AnyEvent, BypassChecked
+from chaos.model.event import AnyEvent, BypassChecked, Note
 from chaos.model.link import Link
 from chaos.model.wire_record import WireRecord
 from chaos.system.callers import Caller
@@ -55,6 +55,10 @@ class Passages:
 class Stores(Protocol):
     """What the check needs of a system."""
 
+    @property
+    def stores(self) -> frozenset[str]:
+        """Callees that can be asked."""
+
     async def callers(self, store: str) -> tuple[Caller, ...]:
         """Who is, or was, connected to a store. Raises NotReadyError."""
 
@@ -65,8 +69,15 @@ class Stores(Protocol):
 async def check_bypass(
     stores: Stores, links: Sequence[Link], passages: Passages, emit: Callable[[AnyEvent], None]
 ) -> None:
-    """Ask every store that a link leads to, and tell what was found. Never raises for one that does not answer."""
+    """Ask every store that a link leads to, and tell what was found. Never raises for one that does not answer.
+
+    A store that the run did not start has other clients, too: it is not asked, and a note says so.
+    """
     for callee in dict.fromkeys(link.callee for link in links if link.callee in STORES):
+        if callee not in stores.stores:
+            text = f"{callee} was not started by this run, so nobody knows who else reaches it around its proxy"
+            emit(Note(t_ns=now_ns(), text=text))
+            continue
         try:
             callers = await stores.callers(callee)
         except NotReadyError as error:

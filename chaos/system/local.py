@@ -132,10 +132,13 @@ class LocalSystem:
             namespace=self._namespace,
         )
 
+    @property
+    def stores(self) -> frozenset[str]:
+        """Those of `STORES` that this run starts: nobody else has any business there."""
+        return self._stores
+
     async def callers(self, store: str) -> tuple[Caller, ...]:
-        """Who is, or was, connected to one of `STORES`, by its own word. Raises NotReadyError."""
-        if store not in self._stores:
-            raise NotReadyError(f"{store} was not started by this run: who else is connected to it is not asked")
+        """Who is, or was, connected to one of `stores`, by its own word. Raises NotReadyError."""
         return await (postgres_callers(self.postgres) if store == POSTGRES else nats_callers(self.nats))
 
     def variable(self, link: str) -> str | None:

@@ -19,7 +19,7 @@ from chaos.engine.bypass import Passages, check_bypass
 from chaos.engine.recorder import Recorder
 from chaos.journal import open_journal
 from chaos.links import LinkControl, connect_embedded, embedded_proxy
-from chaos.model.event import AnyEvent, BypassChecked, RunStarted
+from chaos.model.event import AnyEvent, BypassChecked, Note, RunStarted
 from chaos.model.link import Link, Protocol, Tls
 from chaos.model.wire_record import WireRecord
 from chaos.system import Address, HttpReady, LocalSystem, ServiceSpec, make_scratch, open_children
@@ -170,7 +170,9 @@ async def test_a_server_that_does_not_answer_is_told(tmp_path: Path) -> None:
 
 
 class Answering:
-    """A system that tells of one connection."""
+    """A system that tells of one connection to its NATS, and did not start its Postgres."""
+
+    stores = frozenset({"nats"})
 
     async def callers(self, store: str) -> tuple[Caller, ...]:
         return (Caller(name="web", host="127.0.0.1", port=4711, key="cid=7"),)
@@ -202,6 +204,15 @@ async def test_port_or_number_tells_that_a_connection_passed(digest: str) -> Non
 async def test_what_passed_to_another_callee_proves_nothing(link: str) -> None:
     """Numbers are a server's own."""
     assert (await checked(WireRecord(1, "open", link, 1, digest="cid=7"))).around
+
+
+async def test_a_store_that_the_run_did_not_start_is_not_asked() -> None:
+    """Others may use it: a note, and no word on its faults."""
+    told: list[AnyEvent] = []
+    await check_bypass(Answering(), LINKS[:1], Passages(LINKS), told.append)
+    (note,) = told
+    assert isinstance(note, Note)
+    assert note.text == "postgres was not started by this run, so nobody knows who else reaches it around its proxy"
 
 
 async def test_a_log_with_gaps_blames_nobody() -> None:
