@@ -168,3 +168,29 @@ async def test_connect_urls_do_not_reach_the_client(teed_of: Any) -> None:
     assert [(row.kind, row.signature, row.nbytes) for row in records if row.kind == "rewrite"] == [
         ("rewrite", "INFO", 16)
     ]
+
+
+@pytest.mark.parametrize(
+    "noise", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\n\r\n", b"PUB a 5_0\r\n", bytes(range(256))]
+)
+async def test_what_cannot_be_framed_passes_byte_for_byte(teed_of: Any, noise: bytes) -> None:
+    """Noise in the midst of a good stream, in both directions, and all that follows it; the log says where framing ended."""
+    good, later = b"PUB a 2\r\nhi\r\nPING\r\n", bytes(range(256)) * 1000
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO {}\r\n" + await reader.readexactly(len(good + noise + later)))
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        teed = await teed_of(Protocol.NATS, Address("127.0.0.1", server.sockets[0].getsockname()[1]))
+        reader, writer = await asyncio.open_connection("127.0.0.1", teed.before.port)
+        writer.write(good + noise + later)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 20) == b"INFO {}\r\n" + good + noise + later
+        writer.close()
+        records = await teed.records()
+    teed.assert_untouched()
+    assert [row.direction for row in records if row.kind == "raw"] == [">", "<"]
