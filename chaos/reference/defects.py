@@ -51,10 +51,88 @@ DEFECTS = (
         summary="the consumer of the task queue ends with the first lost connection and nobody starts it again",
     ),
     Defect(
+        name="uncapped-retry",
+        kind="retry without cap",
+        services=("gateway",),
+        summary="model calls are tried again until the budget is used up",
+    ),
+    Defect(
+        name="retry-without-pause",
+        kind="retry without pause",
+        services=("gateway",),
+        summary="the attempts at a model call follow each other at once",
+    ),
+    Defect(
+        name="retry-after-ignored",
+        kind="Retry-After ignored",
+        services=("gateway",),
+        summary="a provider that asks for a pause is asked again before it is over",
+    ),
+    Defect(
+        name="cut-stream-as-complete",
+        kind="cut stream passed on as complete",
+        services=("gateway",),
+        summary="a stream that breaks in the middle is ended with its terminal marker",
+    ),
+    Defect(
+        name="malformed-event-skipped",
+        kind="swallowed error",
+        services=("gateway",),
+        summary="an event of a stream that cannot be read is left out, and the rest passed on",
+    ),
+    Defect(
+        name="shared-breaker",
+        kind="breaker shared by unrelated dependencies",
+        services=("gateway",),
+        summary="a lost connection to NATS opens a breaker for model calls over HTTP as well",
+    ),
+    Defect(
         name="duplicate-effect-on-retry",
         kind="duplicate effect on retry",
         services=("rag",),
         summary="a document whose COMMIT got no reply is written again under another key: stored and announced twice",
+    ),
+    Defect(
+        name="ack-before-processing",
+        kind="ack before processing",
+        services=("agent",),
+        summary="a queued task is acknowledged on receipt; if it fails then, it is lost",
+    ),
+    Defect(
+        name="no-dedup-on-redelivery",
+        kind="no de-duplication on redelivery",
+        services=("agent",),
+        summary="a task that is delivered again is performed, stored and announced again",
+    ),
+    Defect(
+        name="no-pool-acquire-timeout",
+        kind="no timeout on pool acquire",
+        services=("rag", "agent"),
+        summary="waiting for Postgres and for a free connection to it has no timeout and heeds no deadline",
+    ),
+    Defect(
+        name="other-tenant-answer",
+        kind="answer of another tenant from the cache",
+        services=("rag",),
+        summary="when a dependency fails a question is answered with the latest good answer, whose tenant is not looked at",
+    ),
+    Defect(
+        name="budget-not-passed-on",
+        kind="budget not passed on",
+        services=("gateway", "rag", "agent"),
+        summary="callees are told the whole of the caller's own timeout instead of what remains of the budget",
+    ),
+    Defect(
+        name="header-copied-unchanged",
+        kind="header copied unchanged",
+        services=("agent",),
+        summary="calls carry the traceparent that came in: this hop is missing from the trace",
+    ),
+    Defect(
+        name="traceparent-dropped-on-publish",
+        kind="traceparent dropped on publish",
+        services=("rag", "agent"),
+        summary="messages published to JetStream carry no traceparent",
     ),
 )
 

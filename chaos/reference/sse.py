@@ -32,11 +32,13 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
     flaw: str
 
 
-async def completion_parts(callee: str, response: httpx.Response) -> AsyncIterator[Part]:
+async def completion_parts(
+    callee: str, response: httpx.Response, *, skip_unreadable: bool = False
+) -> AsyncIterator[Part]:
     """The parts of a streamed completion without its end mark; raises Problem if it fails, just stops, or is unreadable.
 
     A stream that ends without `[DONE]` was cut: passing it on as complete would turn a failure into half an answer. So
-    would leaving out an event that cannot be read.
+    would leaving out an event that cannot be read, which `skip_unreadable` does.
     """
     done = False
     async for event in _events(response):
@@ -44,8 +46,14 @@ async def completion_parts(callee: str, response: httpx.Response) -> AsyncIterat
             raise problems.from_answer(callee, 502, problems.MEDIA_TYPE, event.data.encode(), None)
         if event.data == STREAM_DONE and not event.flaw:
             done = True
-        else:
-            yield _part(callee, event)
+            continue
+        try:
+            part = _part(callee, event)
+        except Problem:
+            if skip_unreadable:
+                continue
+            raise
+        yield part
     if not done:
         raise problems.broken(callee, f"the stream of {callee} ended before it was complete", retryable=True)
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from chaos.system import NatsServer, PostgresServer
-from tests.reference.rig import Backend, Op, Post
+from tests.reference.rig import Backend, Defective, Op, Post
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +60,22 @@ def backend(shared_backend: Backend) -> Iterator[Backend]:
     shared_backend.heal()
     yield shared_backend
     shared_backend.heal()
+
+
+@pytest.fixture
+def defective(make_backend: Callable[[], Backend]) -> Iterator[Defective]:
+    """Backends with one defect each."""
+    started: list[Backend] = []
+
+    def start(defect: str, *names: str, **extra: str) -> Backend:
+        started.append(make_backend())
+        started[-1].start(*names, CHAOS_DEFECTS=defect, **extra)
+        return started[-1]
+
+    yield start
+    for backend in started:
+        for service in backend.services.values():
+            service.end()
 
 
 @pytest.fixture

@@ -200,4 +200,6 @@ def envelope(message_type: str, **data: object) -> bytes:
     return msgspec.json.encode({"schema_version": 1, "message_type": message_type, "data": data})
 
 
+Defective = Callable[..., "Backend"]
+"""Starts a backend with the named defect: all its services, or those named after it."""
 Post = Callable[["Backend", str, str, bytes | dict[str, Any], Op], Coroutine[Any, Any, httpx.Response]]

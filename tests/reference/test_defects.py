@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 
 import httpx
 import msgspec
@@ -15,32 +14,14 @@ from nats.aio.client import Client
 from chaos.engine.defects import DEFECTS as LISTED
 from chaos.reference.defects import DEFECTS, Defects
 from chaos.reference.settings import Settings
-from tests.reference.rig import Backend, Op, Post, envelope
-
-MakeBackend = Callable[[], Backend]
-
-
-@pytest.fixture
-def defective(make_backend: MakeBackend) -> Iterator[Callable[[str], Backend]]:
-    """Start a backend with one defect."""
-    started: list[Backend] = []
-
-    def start(defect: str) -> Backend:
-        started.append(make_backend())
-        started[-1].start(CHAOS_DEFECTS=defect)
-        return started[-1]
-
-    yield start
-    for backend in started:
-        for service in backend.services.values():
-            service.end()
+from tests.reference.rig import Backend, Defective, Op, Post, envelope
 
 
 def _question(op: Op) -> bytes:
     return envelope("question", tenant="acme", question=op.nonce)
 
 
-async def test_no_http_timeout(defective: Callable[[str], Backend], post: Post) -> None:
+async def test_no_http_timeout(defective: Defective, post: Post) -> None:
     """A silent provider keeps the caller waiting beyond its budget, and no budget is passed on."""
     backend, op = defective("no-http-timeout"), Op(budget_ms=300)
     assert (await post(backend, "api", "/v1/ask", _question(op), op)).status_code == 200
@@ -51,7 +32,7 @@ async def test_no_http_timeout(defective: Callable[[str], Backend], post: Post) 
             await post(backend, "api", "/v1/ask", _question(op), op)
 
 
-async def test_swallowed_error(defective: Callable[[str], Backend], post: Post, op: Op) -> None:
+async def test_swallowed_error(defective: Defective, post: Post, op: Op) -> None:
     """A provider that is gone becomes a 200 that answers nothing."""
     backend = defective("swallowed-error")
     backend["gateway>provider"].fault("refuse")
@@ -66,7 +47,7 @@ async def test_swallowed_error(defective: Callable[[str], Backend], post: Post, 
     ("defect", "status", "code"), [("generic-500", 500, "internal"), ("wrong-blame", 422, "invalid_request")]
 )
 async def test_misleading_answers(
-    defective: Callable[[str], Backend], post: Post, op: Op, defect: str, status: int, code: str
+    defective: Defective, post: Post, op: Op, defect: str, status: int, code: str
 ) -> None:
     """A failure of a dependency is told as somebody else's, while good requests and bad ones are answered as ever."""
     backend = defective(defect)
@@ -78,7 +59,7 @@ async def test_misleading_answers(
     assert (answer.status_code, problem["code"], problem["dependency"]) == (status, code, None)
 
 
-async def test_consumer_dead_after_reconnect(defective: Callable[[str], Backend]) -> None:
+async def test_consumer_dead_after_reconnect(defective: Defective) -> None:
     """Tasks are performed until the connection to NATS is lost once, and never again."""
     backend = defective("consumer-dead-after-reconnect")
     client = await nats.connect(backend.nats_server.url.reveal())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
+import httpx
 import msgspec
 from starlette.requests import Request
 from starlette.routing import Route
@@ -37,9 +38,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     settings.need("provider_url", "provider_api_key", "nats_url")
     async with open_client(settings.provider_url) as client:
         authorization = {"Authorization": f"Bearer {settings.provider_api_key}"}
-        models = _Models(Callee(client, "provider", settings.provider_url, settings, headers=authorization))
-        queue = RequestQueue(settings.namespace, models.complete)
+        provider = Callee(client, "provider", settings.provider_url, settings, headers=authorization)
         bus = Bus(settings)
+        models = _Models(provider, bus, settings)
+        queue = RequestQueue(settings.namespace, models.complete)
         async with background(bus.keep_connected(queue.prepare)), background(queue.run(bus)):
             yield Service(
                 routes=[
@@ -53,8 +55,10 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
 class _Models:
     """The models behind the provider."""
 
-    def __init__(self, provider: Callee) -> None:
+    def __init__(self, provider: Callee, bus: Bus, settings: Settings) -> None:
         self._provider = provider
+        self._bus = bus
+        self._defects = settings.defects
 
     async def complete(self, request: ChatCompletionRequest) -> ChatCompletion:
         """A whole completion; raises Problem."""
@@ -68,23 +72,32 @@ class _Models:
 
     async def pass_on(self, request: ChatCompletionRequest, stream: EventStream) -> None:
         """Pass a streamed completion on as it comes; raises Problem as long as nothing of it has been sent."""
+        skip = self._defects.on("malformed-event-skipped")
         try:
-            async with open_with_retries(self._provider, _CHAT, msgspec.json.encode(request)) as response:
-                async for part in completion_parts(self._provider.name, response):
+            async with self._open(_CHAT, request) as response:
+                async for part in completion_parts(self._provider.name, response, skip_unreadable=skip):
                     await stream.write(part.data)
             await stream.finish()
         except problems.Problem as problem:
             if not stream.begun:
                 raise
-            await stream.fail(problem)
+            if self._defects.on("cut-stream-as-complete"):
+                await stream.finish()
+            else:
+                await stream.fail(problem)
 
     async def _ask(self, path: str, request: msgspec.Struct, answer_type: type[Answer]) -> Answer:
-        async with open_with_retries(self._provider, path, msgspec.json.encode(request)) as response:
+        async with self._open(path, request) as response:
             body = await response.aread()
         try:
             return msgspec.json.decode(body, type=answer_type)
         except msgspec.MsgspecError as error:
             raise problems.broken("provider", f"the provider's answer cannot be read: {error}") from error
+
+    def _open(self, path: str, request: msgspec.Struct) -> AbstractAsyncContextManager[httpx.Response]:
+        if self._defects.on("shared-breaker") and not self._bus.ready.is_set():
+            raise problems.unavailable("nats", "the breaker is open since the connection to nats was lost")
+        return open_with_retries(self._provider, path, msgspec.json.encode(request), self._defects)
 
 
 class _Chat:

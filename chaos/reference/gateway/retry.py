@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
 from chaos.reference import budget, telemetry
+from chaos.reference.defects import Defects
 from chaos.reference.httpcall import Callee
 from chaos.reference.problems import Problem
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _ATTEMPTS = 3
 _FIRST_PAUSE_MS = 50.0
+_LONGEST_PAUSE_MS = 100.0
 # What must be left after a pause: an attempt that is sure to run out of time would hide why the first one failed.
 _WORTHWHILE_MS = 150.0
 # Connection refused or 503, and 429: the provider has not begun to work on the request.
@@ -30,9 +33,9 @@ _WORTH_ANOTHER = frozenset({"dependency_unavailable", "rate_limited"})
 
 
 @asynccontextmanager
-async def open_with_retries(callee: Callee, path: str, body: bytes) -> AsyncIterator[httpx.Response]:
+async def open_with_retries(callee: Callee, path: str, body: bytes, defects: Defects) -> AsyncIterator[httpx.Response]:
     """The first successful answer's beginning; raises the last attempt's Problem."""
-    attempts = 1 if telemetry.retried_above() else _ATTEMPTS
+    attempts = _attempts(defects)
     async with AsyncExitStack() as held:
         for attempt in range(1, attempts + 1):
             try:
@@ -41,17 +44,26 @@ async def open_with_retries(callee: Callee, path: str, body: bytes) -> AsyncIter
             except Problem as problem:
                 if attempt == attempts or problem.details.code not in _WORTH_ANOTHER:
                     raise
-                pause_ms = _pause_ms(attempt, problem)
+                pause_ms = _pause_ms(attempt, problem, defects)
                 if not _fits(pause_ms, callee):
                     raise
                 log.info("attempt %d at %s failed (%s), next in %d ms", attempt, callee.name, problem, pause_ms)
-            await asyncio.sleep(pause_ms / 1000)
+            if not defects.on("retry-without-pause"):
+                await asyncio.sleep(pause_ms / 1000)
         yield response
 
 
-def _pause_ms(attempt: int, problem: Problem) -> float:
-    """Exponential with jitter, never shorter than Retry-After asks for."""
-    pause_ms = _FIRST_PAUSE_MS * 2.0 ** (attempt - 1) * random.uniform(0.5, 1.5)
+def _attempts(defects: Defects) -> int:
+    if defects.on("uncapped-retry"):
+        return sys.maxsize
+    return 1 if telemetry.retried_above() else _ATTEMPTS
+
+
+def _pause_ms(attempt: int, problem: Problem, defects: Defects) -> float:
+    """Growing, with jitter, and never shorter than Retry-After asks for."""
+    pause_ms = min(_FIRST_PAUSE_MS * 2.0 ** (attempt - 1), _LONGEST_PAUSE_MS) * random.uniform(0.5, 1.5)
+    if defects.on("retry-after-ignored"):
+        return pause_ms
     return max(pause_ms, 1000 * (problem.details.retry_after_s or 0.0))
 
 
