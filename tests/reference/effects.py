@@ -39,14 +39,19 @@ class Effects:
 
     async def messages(self, stream: str, op: Op) -> list[dict[str, Any]]:
         """The stored messages of an operation, decoded, in one of the backend's streams."""
+        return [msgspec.json.decode(one.data) for one in await self._stored(stream, op)]
+
+    async def headers(self, stream: str, op: Op) -> list[dict[str, str]]:
+        """The headers of an operation's stored messages."""
+        return [one.headers for one in await self._stored(stream, op)]
+
+    async def _stored(self, stream: str, op: Op) -> list[Any]:
         name = f"{self._backend.namespace.upper()}_{stream}"
         state = (await self._jetstream.stream_info(name)).state
-        stored = [await self._jetstream.get_msg(name, seq) for seq in range(state.first_seq, state.last_seq + 1)]
-        return [
-            msgspec.json.decode(one.data or b"")
-            for one in stored
-            if one.headers and f"op.id={op.id}" in one.headers["baggage"]
+        stored = [
+            await self._jetstream.get_msg(name, seq) for seq in range(max(1, state.first_seq), state.last_seq + 1)
         ]
+        return [one for one in stored if one.headers and f"op.id={op.id}" in one.headers["baggage"]]
 
     async def quiet(self) -> None:
         """Wait until no task waits or is in work, and nothing is left to announce."""

@@ -109,6 +109,10 @@ class TaskConsumer:
         attributes = {"messaging.system": "nats", "messaging.destination.name": message.subject}
         with telemetry.incoming(headers), telemetry.span("process", telemetry.SpanKind.CONSUMER, attributes):
             try:
+                if self._defects.on("ack-before-processing"):
+                    await message.ack()
+                    await self._perform_or_drop(message, headers)
+                    return
                 pause_s = await self._settle_under_budget(bus, message, headers)
                 if pause_s is None:
                     await message.ack()
@@ -118,6 +122,16 @@ class TaskConsumer:
                 # Neither acknowledged nor refused: it comes back after the ack wait.
                 log.warning("a task was left to redelivery: %s", error)
                 telemetry.mark_current_failed(error)
+
+    async def _perform_or_drop(self, message: Msg, headers: dict[str, str]) -> None:
+        """The work of the defect: nobody delivers the task again, so a failure is the end of it, and nobody is told."""
+        try:
+            with budget.travel(headers), spending.counted():
+                task = envelope.decode(message.data, "task", QueuedTask)
+                await self._worker.perform(task.op_id, task, announce=f"{self._namespace}.results.{task.op_id}")
+        except Exception as error:  # noqa: BLE001 - what the defect is about
+            log.warning("a task failed and is dropped: %s", error)
+            telemetry.mark_current_failed(error)
 
     async def _settle_under_budget(self, bus: Bus, message: Msg, headers: dict[str, str]) -> float | None:
         try:
@@ -142,7 +156,7 @@ class TaskConsumer:
             left_ms = budget.remaining_ms()
             if left_ms is not None and left_ms <= 0:
                 raise problems.deadline_exceeded(None, "the task's deadline had passed when it was delivered")
-            await self._worker.perform(task.op_id, task, announce=subject)
+            await self._worker.perform(self._key(task, message), task, announce=subject)
             return None
         except Exception as error:  # noqa: BLE001 - an edge of the service: everything becomes a result
             problem = problems.from_exception(error)
@@ -153,6 +167,13 @@ class TaskConsumer:
                 return pause_s
             await self._end_with(bus, subject, task, problem)
             return None
+
+    def _key(self, task: QueuedTask, message: Msg) -> str:
+        """The key that makes another delivery of a task find what the first one has stored."""
+        delivered = message.metadata.num_delivered
+        if self._defects.on("no-dedup-on-redelivery") and delivered > 1:
+            return f"{task.op_id}-{delivered}"
+        return task.op_id
 
     async def _end_with(self, bus: Bus, subject: str, task: QueuedTask, problem: Problem) -> None:
         """Make the problem the result: stored and announced like any other, or announced alone if it cannot be."""
