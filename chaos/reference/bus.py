@@ -83,6 +83,8 @@ class Bus:
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
         """Publish to a stream and wait for its acknowledgement; raises Problem."""
         timeout_s = self._limit_s()
+        if self._settings.defects.on("traceparent-dropped-on-publish"):
+            headers = {name: value for name, value in headers.items() if name != "traceparent"}
         with _translated():
             async with asyncio.timeout(timeout_s):
                 await self.jetstream.publish(subject, payload, timeout=timeout_s, headers=dict(headers))

@@ -38,6 +38,8 @@ class Database:
         self._settings = settings
         self._tables = tables
         self._timeout_ms = settings.db_timeout_ms
+        # How long connecting, acquiring and each statement may take; None is for ever, whatever the caller's deadline.
+        self._patience_s = None if settings.defects.on("no-pool-acquire-timeout") else settings.db_timeout_ms / 1000
         self._pool: Any = None
         self.ready = asyncio.Event()
 
@@ -86,9 +88,11 @@ class Database:
                 async with self._begun() as connection:
                     yield connection
 
-    def _limit_s(self) -> float:
+    def _limit_s(self) -> float | None:
         if self._pool is None:
             raise problems.unavailable(_NAME, "postgres has not been reached since the service started")
+        if self._patience_s is None:
+            return None
         return budget.limit_ms(self._timeout_ms, _NAME) / 1000
 
     async def _fetch_once(self, sql: str, arguments: tuple[object, ...]) -> list[Any]:
@@ -116,7 +120,7 @@ class Database:
 
     async def _begin(self) -> Connection:
         for attempt in (1, 2):
-            connection = await self._pool.acquire(timeout=self._timeout_ms / 1000)
+            connection = await self._pool.acquire(timeout=self._patience_s)
             try:
                 await connection.execute("BEGIN")
                 return connection
@@ -129,7 +133,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        connection = await self._pool.acquire(timeout=self._timeout_ms / 1000)
+        connection = await self._pool.acquire(timeout=self._patience_s)
         try:
             yield connection
         except asyncpg.PostgresError:
@@ -158,8 +162,8 @@ class Database:
             self._settings.postgres_dsn,
             min_size=2,
             max_size=8,
-            timeout=timeout_s,
-            command_timeout=timeout_s,
+            timeout=self._patience_s,
+            command_timeout=self._patience_s,
             reset=_keep_session,
             server_settings={
                 "application_name": self._settings.service,

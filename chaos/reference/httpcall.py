@@ -86,10 +86,13 @@ class Callee:
         else:
             limit_ms = budget.limit_ms(self.timeout_ms, self.name)
             timeout_s = limit_ms / 1000
-            headers[budget.BUDGET_HEADER] = str(budget.passed_on_ms(limit_ms))
+            if self._defects.on("budget-not-passed-on"):
+                headers[budget.BUDGET_HEADER] = str(self.timeout_ms)
+            else:
+                headers[budget.BUDGET_HEADER] = str(budget.passed_on_ms(limit_ms))
         attributes = {"http.request.method": "POST", "url.full": self._url + path, "peer.service": self.name}
         with telemetry.span("POST", telemetry.SpanKind.CLIENT, attributes) as span:
-            headers |= telemetry.outgoing()
+            headers |= telemetry.copied() if self._defects.on("header-copied-unchanged") else telemetry.outgoing()
             async with self._translated(), asyncio.timeout(timeout_s):
                 request = self._client.stream(
                     "POST", self._url + path, content=body, headers=headers, timeout=timeout_s

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -25,6 +26,7 @@ from chaos.reference.problems import Problem
 __all__ = [
     "Span",
     "SpanKind",
+    "copied",
     "exporting",
     "incoming",
     "mark_current_failed",
@@ -41,6 +43,7 @@ __all__ = [
 OP_ID = "op.id"
 _RETRIES = "retries"
 
+_inbound: ContextVar[str] = ContextVar("inbound_traceparent", default="")
 _traceparent = TraceContextTextMapPropagator()
 _baggage = W3CBaggagePropagator()
 _tracer = trace.get_tracer("chaos.reference")
@@ -101,10 +104,17 @@ def mark_failed(current: Span, error: BaseException) -> None:
 def incoming(headers: Mapping[str, str]) -> Iterator[None]:
     """Continue the caller's trace and baggage (header names in lower case)."""
     token = context.attach(_baggage.extract(headers, _traceparent.extract(headers, context.Context())))
+    inbound = _inbound.set(headers.get("traceparent", ""))
     try:
         yield
     finally:
+        _inbound.reset(inbound)
         context.detach(token)
+
+
+def copied() -> dict[str, str]:
+    """Headers with the caller's own traceparent, which leaves this hop out of the trace: for the defect of that kind."""
+    return {**outgoing(), "traceparent": _inbound.get()}
 
 
 def outgoing() -> dict[str, str]:

@@ -64,6 +64,7 @@ class _Rag:
         self._defects = settings.defects
         self._models = models
         self._store = store
+        self._latest: Answer | None = None  # whoever it was for: what the defect serves from
 
     async def ingest(self, request: Request) -> Response:
         """`document.ingest` -> 201 `document.ingested`; the same key again gives the same answer."""
@@ -99,7 +100,10 @@ class _Rag:
         except Problem:
             if self._defects.on("swallowed-error"):
                 return reply("answer", _canned(question))
+            if self._defects.on("other-tenant-answer") and self._latest is not None:
+                return reply("answer", self._latest)
             raise
+        self._latest = answer
         return reply("answer", answer)
 
     async def _answer(self, question: Question) -> Answer:
