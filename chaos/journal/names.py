@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["EFFECTS_FILE", "JOURNAL_FILE", "MAX_BATCH_BYTES", "MAX_LINE_BYTES", "OPERATIONS_FILE", "WIRE_FILE"]
+__all__ = ["JOURNAL_FILE", "MAX_BATCH_BYTES", "MAX_LINE_BYTES", "SEGMENTS", "segment_file"]
 
 JOURNAL_FILE = "journal.jsonl"
-OPERATIONS_FILE = "operations.msgpack"
-WIRE_FILE = "wire.msgpack"
-EFFECTS_FILE = "effects.msgpack"
+
+SEGMENTS = ("operations", "wire", "effects")
+"""Kinds of segments."""
+
+
+def segment_file(kind: str, attempt: int = 0) -> str:
+    """The name of a segment's file: of the first run, or of a second run by its number from 1."""
+    return f"{kind}.attempt-{attempt}.msgpack" if attempt else f"{kind}.msgpack"
+
 
 # Beyond these a length or a line is damage, not data; they keep a reader of a broken file within memory.
 MAX_LINE_BYTES = 16 * 1024 * 1024

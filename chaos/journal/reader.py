@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import msgspec
 
 from chaos.errors import JournalError
-from chaos.journal.names import EFFECTS_FILE, JOURNAL_FILE, MAX_LINE_BYTES, OPERATIONS_FILE, WIRE_FILE
+from chaos.journal.names import JOURNAL_FILE, MAX_LINE_BYTES, segment_file
 from chaos.journal.segment import SegmentReader
 from chaos.model.effect import StoredEffect
 from chaos.model.event import JOURNAL_FORMAT, AnyEvent, Event, RunStarted
@@ -32,6 +32,8 @@ class JournalReader:
 
     After `events()` is through: `torn_bytes` follow the last whole event, `damaged` lines are no JSON, `strange` ones are events that
     this version does not know (a newer one wrote them). The segments tell the same of themselves.
+
+    `attempt` is the number of a second run from 1, or 0 for the first run.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,9 +41,7 @@ class JournalReader:
         self.torn_bytes = 0
         self.damaged = 0
         self.strange = 0
-        self.operations_segment = SegmentReader(folder / OPERATIONS_FILE)
-        self.wire_segment = SegmentReader(folder / WIRE_FILE)
-        self.effects_segment = SegmentReader(folder / EFFECTS_FILE)
+        self._segments: dict[tuple[str, int], SegmentReader] = {}
         self._path = folder / JOURNAL_FILE
 
     def __repr__(self) -> str:
@@ -73,17 +73,22 @@ class JournalReader:
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     self.damaged += 1
 
-    def operations(self) -> Iterator[list[Operation]]:
+    def operations(self, attempt: int = 0) -> Iterator[list[Operation]]:
         """Batches of operations, to the last whole one."""
-        return self.operations_segment.read(msgspec.msgpack.Decoder(list[Operation]))
+        return self.segment("operations", attempt).read(msgspec.msgpack.Decoder(list[Operation]))
 
-    def wire(self) -> Iterator[list[WireRecord]]:
+    def wire(self, attempt: int = 0) -> Iterator[list[WireRecord]]:
         """Batches of wire records, to the last whole one."""
-        return self.wire_segment.read(msgspec.msgpack.Decoder(list[WireRecord]))
+        return self.segment("wire", attempt).read(msgspec.msgpack.Decoder(list[WireRecord]))
 
-    def effects(self) -> Iterator[list[StoredEffect]]:
+    def effects(self, attempt: int = 0) -> Iterator[list[StoredEffect]]:
         """Batches of effects, to the last whole one; none where a run before there was a ledger recorded none."""
-        return self.effects_segment.read(msgspec.msgpack.Decoder(list[StoredEffect]))
+        return self.segment("effects", attempt).read(msgspec.msgpack.Decoder(list[StoredEffect]))
+
+    def segment(self, kind: str, attempt: int = 0) -> SegmentReader:
+        """The reader of a segment, which tells what it could not read."""
+        path = self.folder / segment_file(kind, attempt)
+        return self._segments.setdefault((kind, attempt), SegmentReader(path))
 
     def _lines(self, file: BinaryIO) -> Iterator[bytes]:
         whole = file.tell()

@@ -16,11 +16,11 @@ import msgspec
 
 from chaos.errors import JournalError
 from chaos.journal.append import AppendOnly
-from chaos.journal.names import EFFECTS_FILE, JOURNAL_FILE, OPERATIONS_FILE, WIRE_FILE
+from chaos.journal.names import JOURNAL_FILE, SEGMENTS, segment_file
 from chaos.journal.redaction import RedactBytes, RedactText, redact_batch, redact_record
 from chaos.journal.segment import SegmentWriter, count_records
 from chaos.model.effect import StoredEffect
-from chaos.model.event import AnyEvent, Event, Progress, RunEnded, RunStarted
+from chaos.model.event import AnyEvent, AttemptStarted, Event, Progress, RunEnded, RunStarted
 from chaos.model.operation import Operation
 
 __all__ = ["Journal", "open_journal"]
@@ -42,43 +42,42 @@ class Journal:
         self._redact_bytes = redact_bytes
         self._decoder = msgspec.json.Decoder(AnyEvent)
         self._events = AppendOnly(folder / JOURNAL_FILE)
-        self._operations = SegmentWriter(folder / OPERATIONS_FILE, "operations")
-        self._wire = SegmentWriter(folder / WIRE_FILE, "wire")
-        self._effects = SegmentWriter(folder / EFFECTS_FILE, "effects")
+        self._segments = self._open_segments(0)
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "open" if self.started else "new"
-        records = f"{self._operations.records} operations, {self._wire.records} wire records"
+        records = f"{self._segments['operations'].records} operations, {self._segments['wire'].records} wire records"
         return f"<Journal {self.folder.name} {state}, {self._events.nbytes} bytes, {records}>"
 
     def write(self, event: _Event) -> _Event:
         """Append one event; answer it as it was stored, redacted, which is what may be shown.
 
-        `Progress` is for the live view and is not stored; `RunEnded` closes the segments first.
+        `Progress` is for the live view and is not stored; `RunEnded` closes the segments first, `AttemptStarted` opens new ones as well.
         Raises JournalError when the record is over, begins with something else than `RunStarted`, or cannot be written.
         """
         if isinstance(event, Progress):
             return event
         self._admit(event)
-        if isinstance(event, RunEnded):
-            for segment in (self._operations, self._wire, self._effects):
-                self._append(segment.closed(event.t_ns))
+        if isinstance(event, AttemptStarted):
+            self._begin_attempt(event)
+        elif isinstance(event, RunEnded):
+            self._close_segments(event.t_ns)
             self.ended = True
         return self._append(event)
 
     def operations(self, batch: Sequence[Operation]) -> None:
         """Append a batch of operations. Raises JournalError when the record is over or cannot be written."""
-        self._batch(self._operations, batch)
+        self._batch(self._segments["operations"], batch)
 
     def effects(self, batch: Sequence[StoredEffect]) -> None:
         """Append a batch of effects that were read back. Raises JournalError like `operations`."""
-        self._batch(self._effects, batch)
+        self._batch(self._segments["effects"], batch)
 
     def wire(self, payload: bytes) -> None:
         """Append a batch of wire records as the proxy encoded it: one msgpack array. Raises JournalError like `operations`."""
         self._admit(None)
         count_records(payload)
-        self._wire.append(self._redacted(payload))
+        self._segments["wire"].append(self._redacted(payload))
 
     def end(self, how: str, error: str | None = None) -> None:
         """Write the terminal event, now, unless it is there already: `complete`, `interrupted` or `failed`."""
@@ -90,6 +89,26 @@ class Journal:
             raise JournalError(f"{self.folder}: the record of this run is closed; write before RunEnded")
         if isinstance(event, RunStarted) == self.started and event is not None and not isinstance(event, RunEnded):
             raise JournalError(f"{self.folder}: a record begins with RunStarted, once; got {type(event).__name__}")
+
+    def _begin_attempt(self, event: AttemptStarted) -> None:
+        fresh = self._open_segments(event.number)  # nothing of a second run may get into those of the first
+        self._close_segments(event.t_ns)
+        self._segments = fresh
+
+    def _open_segments(self, attempt: int) -> dict[str, SegmentWriter]:
+        opened: dict[str, SegmentWriter] = {}
+        try:
+            for kind in SEGMENTS:
+                opened[kind] = SegmentWriter(self.folder / segment_file(kind, attempt), kind)
+        except JournalError:
+            for segment in opened.values():
+                segment.close()
+            raise
+        return opened
+
+    def _close_segments(self, t_ns: int) -> None:
+        for segment in self._segments.values():
+            self._append(segment.closed(t_ns))
 
     def _batch(self, segment: SegmentWriter, batch: _Records) -> None:
         self._admit(None)
@@ -126,8 +145,9 @@ class Journal:
             raise JournalError(f"{self.folder}: a wire batch cannot be read, so it is not stored: {error}") from error
 
     def _close(self) -> None:
-        for file in (self._operations, self._wire, self._effects, self._events):
-            file.close()
+        for segment in self._segments.values():
+            segment.close()
+        self._events.close()
 
 
 def _encodable(text: str) -> str:

@@ -12,8 +12,8 @@ import msgspec
 from chaos.model.plan import Plan
 
 __all__ = [
-    "JOURNAL_FORMAT", "Aborted", "AnyEvent", "BaselineJudged", "BypassChecked", "ClockSample", "EffectsRead", "Event", "EvidenceLost", "FaultArmed", "FaultEnded",
-    "FaultStarted", "HealChecked", "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished",
+    "JOURNAL_FORMAT", "Aborted", "AnyEvent", "AttemptEnded", "AttemptStarted", "BaselineJudged", "BypassChecked", "ClockSample", "EffectsRead", "Event",
+    "EvidenceLost", "FaultArmed", "FaultEnded", "FaultStarted", "HealChecked", "Interrupted", "LinkUp", "LoadCounted", "LoopLagged", "Note", "PhaseName", "PhaseStarted", "ProbesFinished",
     "ProcessExited", "ProcessStalled", "ProcessStarted", "Progress", "Quiet", "RefusalProbed", "RunEnded", "RunStarted", "SegmentClosed",
 ]  # fmt: skip
 
@@ -223,6 +223,25 @@ class Aborted(Event, frozen=True, kw_only=True, tag=True):
     why: str
 
 
+class AttemptStarted(Event, frozen=True, kw_only=True, tag=True):
+    """A second run began, `number` of `of`, to confirm what rests on time in `cells`; `plan` is what it repeats.
+
+    What follows, up to the next one or the end of the record, is of this run, in segments of its own. The first run was complete by then.
+    """
+
+    number: int
+    of: int
+    cells: tuple[str, ...]
+    plan: Plan
+
+
+class AttemptEnded(Event, frozen=True, kw_only=True, tag=True):
+    """A second run ended. `how` and `error` as in `RunEnded`."""
+
+    how: str
+    error: str | None = None
+
+
 class Note(Event, frozen=True, kw_only=True, tag=True):
     """A remark a reader should see."""
 
@@ -259,5 +278,5 @@ class RunEnded(Event, frozen=True, kw_only=True, tag=True):
 AnyEvent = (
     RunStarted | ClockSample | PhaseStarted | ProcessStarted | ProcessExited | ProcessStalled | LinkUp | BaselineJudged | BypassChecked | FaultArmed
     | FaultStarted | FaultEnded | RefusalProbed | HealChecked | LoadCounted | LoopLagged | ProbesFinished | Quiet | EffectsRead | EvidenceLost
-    | Aborted | Interrupted | Note | Progress | SegmentClosed | RunEnded
+    | AttemptStarted | AttemptEnded | Aborted | Interrupted | Note | Progress | SegmentClosed | RunEnded
 )  # fmt: skip
