@@ -19,6 +19,7 @@ _COMMANDS = {
     "plan": "dry run: what a scenario would do and judge",
     "validate": "check scenario files without running anything",
     "schema": "print the JSON Schema of scenario files",
+    "attach": "keep the fault proxy up, with fixed listeners, for a system that runs already",
     "report": "re-judge and re-render a stored run",
     "defects": "list the defects the reference backend can be given",
     "doctor": "check what this machine has and lacks",

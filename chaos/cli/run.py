@@ -24,6 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--defect", action="append", default=[], metavar="NAME",
         help="switch on a defect of the reference backend (repeatable; `chaos-drill defects` lists them)",
     )  # fmt: skip
+    parser.add_argument(
+        "--proxy", default="", metavar="URL",
+        help="use the fault proxy that runs there (`chaos-drill attach`, `chaos-drill proxy`) instead of starting one",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, help="use this seed instead of the scenario's")
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where run folders go (default: reports)"
@@ -41,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from chaos.errors import JournalError, NotReadyError
     from chaos.reports import live_view, render_console, render_json
 
-    plan = load_plan(args.scenario, defects=args.defect, seed=args.seed)
+    plan = load_plan(args.scenario, defects=args.defect, seed=args.seed, proxy=args.proxy)
     try:
         with live_view(plan, sys.stderr, quiet=args.quiet) as show:
             outcome = run_drill(plan, out=args.out, listener=show)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from chaos.engine.attaching import attached_links, proxy_config, written_config
 from chaos.engine.defects import DEFECTS, Defect
 from chaos.engine.drill import Outcome, run_drill
 from chaos.engine.files import shipped_scenarios
 from chaos.engine.planning import load_plan, vocabulary
 from chaos.engine.recovering import recover
 
-__all__ = ["DEFECTS", "Defect", "Outcome", "load_plan", "recover", "run_drill", "shipped_scenarios", "vocabulary"]
+__all__ = [
+    "DEFECTS", "Defect", "Outcome", "attached_links", "load_plan", "proxy_config", "recover", "run_drill", "shipped_scenarios", "vocabulary",
+    "written_config",
+]  # fmt: skip

@@ -28,9 +28,10 @@ from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
 from chaos.engine.healing import heal
 from chaos.engine.interrupts import Interrupts, watch_interrupts
+from chaos.engine.proxies import HARD_END_SLACK_MS
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
-from chaos.engine.rig import HARD_END_SLACK_MS, Rig, bring_up
+from chaos.engine.rig import Rig, bring_up
 from chaos.engine.signals import Signals
 from chaos.engine.steady import SteadyState
 from chaos.engine.timeline import LEAD_NS, arm_all, watch_refusals

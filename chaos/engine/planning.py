@@ -6,6 +6,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,7 +22,7 @@ from chaos.oracles import ORACLES, derive
 from chaos.workloads.kinds import REFERENCE_WORKLOADS
 from chaos.workloads.reference_effects import reference_ledger
 
-__all__ = ["load_plan", "vocabulary"]
+__all__ = ["load_plan", "read_map", "vocabulary"]
 
 _KINDS: dict[str, WorkloadKind] = {kind.name: kind for kind in REFERENCE_WORKLOADS}
 _MAX_BYTES = 1_000_000
@@ -37,7 +38,7 @@ def vocabulary() -> Vocabulary:
     )
 
 
-def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = None) -> Plan:
+def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = None, proxy: str = "") -> Plan:
     """The plan of a shipped scenario's name or of a file.
 
     Raises UsageError (with `file:line:column` for what is wrong in a file) and starts nothing.
@@ -49,8 +50,27 @@ def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = No
     if seed is not None:
         scenario = msgspec.structs.replace(scenario, seed=seed)
     return derive(
-        Plan(scenario=scenario, workloads=_workloads(scenario), defects=_known(defects), ledger=_ledger(scenario))
+        Plan(
+            scenario=scenario,
+            workloads=_workloads(scenario),
+            defects=_known(defects),
+            proxy=_proxy_url(proxy),
+            ledger=_ledger(scenario),
+        )
     )
+
+
+def _proxy_url(text: str) -> str:
+    """The URL of a proxy that runs already, as it is written or without its scheme; empty for none."""
+    url = text if not text or "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        good = not url or (parts.scheme == "http" and parts.hostname and parts.port and parts.path in {"", "/"})
+    except ValueError:
+        good = False
+    if not good:
+        raise UsageError(f"{text!r} is no address of a proxy's API; write one such as http://127.0.0.1:8474")
+    return url.rstrip("/")
 
 
 def _ledger(scenario: Scenario) -> Ledger:
@@ -66,9 +86,13 @@ def _read(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _links(name: str, beside: Path) -> LinkMap:
-    path = find_link_map(name, beside=beside)
+def read_map(path: Path) -> LinkMap:
+    """The link map of a file. Raises ScenarioError, or UsageError for one that cannot be read."""
     return read_link_map(_read(path), source=str(path))
+
+
+def _links(name: str, beside: Path) -> LinkMap:
+    return read_map(find_link_map(name, beside=beside))
 
 
 def _workloads(scenario: Scenario) -> tuple[WorkloadPlan, ...]:

@@ -1,6 +1,6 @@
 """The rig: everything a run stands on, brought up in order and taken down whatever happens.
 
-scratch and supervisor -> fault proxy -> a listener for every link -> Postgres, NATS and the services -> the load driver.
+scratch and supervisor -> fault proxy (chaos.engine.proxies) -> a listener for every link -> Postgres, NATS and the services -> the load driver.
 """
 
 from __future__ import annotations
@@ -18,32 +18,26 @@ from pathlib import Path
 import anyio
 
 from chaos.engine.clock import now_ns
-from chaos.engine.lease_keeper import keep_renewing
-from chaos.engine.leases import StoredLease, keep_lease
+from chaos.engine.proxies import create_links, open_proxy
 from chaos.engine.redaction import Redaction
 from chaos.engine.standstill import watch_standstill
-from chaos.errors import NotReadyError, ProxyError
-from chaos.links import LinkControl, connect_embedded
-from chaos.model.event import AnyEvent, LinkUp, ProcessExited, ProcessStarted
+from chaos.links import LinkControl
+from chaos.model.event import AnyEvent, ProcessExited, ProcessStarted
 from chaos.model.plan import Plan
 from chaos.system.child import Child, ChildExit, ChildSpec
 from chaos.system.children import Children, open_children
 from chaos.system.environment import minimal_environment
 from chaos.system.local import LocalSystem
-from chaos.system.ports import Address, reserve_port
+from chaos.system.ports import Address
 from chaos.system.scratch import make_scratch
-from chaos.system.services import HttpReady, ServiceSpec, start_service
 from chaos.workloads.control import Control, open_control
 from chaos.workloads.protocol import DriverPlan, Endpoints
 from chaos.workloads.reference_effects import REFERENCE_NAMESPACE
 
-__all__ = ["HARD_END_SLACK_MS", "LEASE_TTL_MS", "Rig", "bring_up"]
+__all__ = ["Rig", "bring_up"]
 
 _DRIVER = "driver"
-LEASE_TTL_MS = 5000.0
-HARD_END_SLACK_MS = 5000.0
 _SETUP_WITHIN_S = 30.0
-_BEFORE_BASELINE_MS = 120_000.0  # bring-up may take this long before the lease that locks the proxy is over
 
 Emit = Callable[[AnyEvent], None]
 GiveUp = Callable[[str], None]
@@ -84,8 +78,19 @@ async def bring_up(
                 group.start_soon(_tell_exits, children, emit, give_up)
                 group.start_soon(watch_standstill, partial(_pids, children), emit, give_up, partial(_wake, children))
                 healed = anyio.Event()
-                async with _open_links(plan, children, run_id, logs, healed, emit, give_up) as control:
-                    listeners = await _create_links(control, plan, system.reserve(), emit)
+                async with (
+                    open_proxy(
+                        plan,
+                        children,
+                        run_id=run_id,
+                        logs=logs,
+                        healed=healed,
+                        started=lambda child: emit(_started(child)),
+                        emit=emit,
+                        give_up=give_up,
+                    ) as control,
+                    create_links(control, plan, system.reserve(), emit) as listeners,
+                ):
                     await system.start({name: _address(text) for name, text in listeners.items()})
                     async with _open_driver(plan, system, listeners, children, run_id, logs) as driver:
                         emit(_started(children["driver"]))
@@ -147,69 +152,6 @@ def _exited(exit_: ChildExit) -> ProcessExited:
     return ProcessExited(
         t_ns=now_ns(), name=exit_.name, code=-1 if exit_.code is None else exit_.code, expected=exit_.expected
     )
-
-
-@asynccontextmanager
-async def _open_links(
-    plan: Plan, children: Children, run_id: str, logs: Path, healed: anyio.Event, emit: Emit, give_up: GiveUp
-) -> AsyncIterator[LinkControl]:
-    """Start the embedded proxy, take its lock, and write the lease to disk before anything can be injected."""
-    with reserve_port() as hold:
-        spec = ServiceSpec(
-            name="proxy",
-            argv=(
-                sys.executable,
-                "-P",
-                "-m",
-                "chaos.proxy",
-                "-host",
-                hold.address.host,
-                "-port",
-                str(hold.address.port),
-            ),
-            ready=HttpReady(path="/version"),
-        )
-        emit(_started(await start_service(children, spec, hold, {}, logs / "proxy.log")))
-        url = f"http://{hold.address}"
-        names = tuple(link.name for link in plan.links)
-        lease = StoredLease.of_this_process(run_id, url, names)
-        with keep_lease(lease):
-            async with connect_embedded(url) as control:
-                await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))
-                async with anyio.create_task_group() as group:
-                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, healed, emit, give_up)
-                    yield control
-                    group.cancel_scope.cancel()
-
-
-def _longest_ms(plan: Plan) -> float:
-    timeline = plan.scenario.timeline
-    return _BEFORE_BASELINE_MS + timeline.baseline.within_ms + timeline.end_ms + HARD_END_SLACK_MS
-
-
-async def _create_links(
-    control: LinkControl, plan: Plan, upstreams: Mapping[str, Address], emit: Emit
-) -> dict[str, str]:
-    listeners: dict[str, str] = {}
-    for link in plan.links:
-        upstream = link.upstream or str(_upstream(upstreams, link.callee, link.name))
-        try:
-            listeners[link.name] = await control.create(link, upstream=upstream, listen=link.listen or "127.0.0.1:0")
-        except ProxyError as error:
-            where = (
-                f" at {link.listen}: free that address, or leave `listen` out of the link map" if link.listen else ""
-            )
-            raise NotReadyError(f"link {link.name} has no listener{where} ({error})") from error
-        emit(LinkUp(t_ns=now_ns(), link=link.name, listen=listeners[link.name], upstream=upstream))
-    return listeners
-
-
-def _upstream(upstreams: Mapping[str, Address], callee: str, link: str) -> Address:
-    if callee not in upstreams:
-        raise NotReadyError(
-            f"link {link} leads to {callee}, which this system does not have; it has {', '.join(upstreams)}"
-        )
-    return upstreams[callee]
 
 
 def _address(text: str) -> Address:

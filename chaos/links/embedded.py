@@ -12,7 +12,7 @@ import msgspec
 
 from chaos.errors import ProxyError
 from chaos.links.calls import compare, enable_link, end_toxic, gone_is_fine, heal_link, proxy_path, remove_link
-from chaos.links.frames import split_frames, split_lines
+from chaos.links.frames import records_since, split_frames, split_lines
 from chaos.links.http import CALL_WITHIN_S, ApiClient, ApiError, open_api
 from chaos.links.port import ActiveFault, LinkControl
 from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
@@ -50,6 +50,7 @@ class _Embedded:
     def __init__(self, api: ApiClient) -> None:
         self._api = api
         self._lease: str | None = None
+        self._since_ns = 0
         self._made: set[str] = set()
         self._injected: set[tuple[str, str]] = set()
 
@@ -77,6 +78,7 @@ class _Embedded:
                 "wait for that run to end; if it is dead, its lease runs out by itself within seconds"
             ) from error
         self._lease = lease["id"]
+        self._since_ns = await self.now_ns()
 
     async def renew(self, *, hard_end_ms: float | None = None) -> None:
         if self._lease is None:
@@ -156,8 +158,13 @@ class _Embedded:
 
     async def wire(self) -> AsyncIterator[bytes]:
         async with self._api.stream("/chaos/wire") as pieces, aclosing(split_frames(pieces)) as frames:
+            fresh = False
             async for frame in frames:
-                yield frame
+                # A proxy that outlives its runs has kept what happened since the last one: that is none of this one's.
+                kept = frame if fresh else records_since(frame, self._since_ns)
+                fresh = fresh or len(kept) == len(frame)
+                if kept:
+                    yield kept
 
     async def enable(self, link: str, *, enabled: bool) -> None:
         await enable_link(self._api, link, enabled=enabled)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any
+
+import msgspec
 
 from chaos.errors import ProxyError
 
-__all__ = ["split_frames", "split_lines"]
+__all__ = ["records_since", "split_frames", "split_lines"]
 
 
 async def split_frames(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -35,3 +38,12 @@ async def split_lines(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, Non
             yield line
     if held:
         raise ProxyError(f"the stream ended inside a line ({len(held)} bytes of it)")
+
+
+def records_since(batch: bytes, since_ns: int) -> bytes:
+    """What of a batch of the wire log is not older than that moment; empty if nothing is."""
+    records: list[list[Any]] = msgspec.msgpack.decode(batch)
+    kept = [record for record in records if record[0] >= since_ns]
+    if len(kept) == len(records):
+        return batch
+    return msgspec.msgpack.encode(kept) if kept else b""

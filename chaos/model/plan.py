@@ -41,6 +41,7 @@ class Plan(Data, frozen=True, kw_only=True):
     cells: tuple[Cell, ...] = ()
     not_judged: tuple[NotJudged, ...] = ()
     defects: tuple[str, ...] = ()
+    proxy: str = ""
     ledger: Ledger = Ledger()
 
     @property

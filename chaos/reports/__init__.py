@@ -7,6 +7,7 @@ from chaos.reports.document import document_schema
 from chaos.reports.files import write_all
 from chaos.reports.json_report import render_json
 from chaos.reports.junit import render_junit
+from chaos.reports.links import render_links
 from chaos.reports.live import LiveView, live_view
 from chaos.reports.markdown import render_markdown
 from chaos.reports.plan import plan_text, render_plan
@@ -15,5 +16,5 @@ from chaos.reports.timeline import timeline
 
 __all__ = [
     "LiveView", "Screen", "console_text", "document_schema", "live_view", "plan_text", "render_console", "render_json", "render_junit",
-    "render_markdown", "render_plan", "screen_of", "timeline", "write_all",
+    "render_links", "render_markdown", "render_plan", "screen_of", "timeline", "write_all",
 ]  # fmt: skip

@@ -31,9 +31,10 @@ def plan_text(plan: Plan, *, screen: Screen) -> str:
     if scenario.about:
         parts.append(Text(one_line(scenario.about)))
     defects = f", defects {', '.join(plan.defects)}" if plan.defects else ""
+    through = f", through the proxy at {plan.proxy}" if plan.proxy else ""
     parts.append(
         Text(
-            one_line(f"system {scenario.system}, links {scenario.links.name}, seed {scenario.seed}{defects}"),
+            one_line(f"system {scenario.system}, links {scenario.links.name}, seed {scenario.seed}{defects}{through}"),
             style="dim",
         )
     )

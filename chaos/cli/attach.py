@@ -1,0 +1,40 @@
+"""`chaos-drill attach`: keep a fault proxy up, with fixed listeners, for a system that runs already."""
+
+from __future__ import annotations
+
+import argparse
+
+_EXAMPLES = """examples:
+  chaos-drill attach links.yaml                  every link of a link map
+  chaos-drill attach drill.yaml --ports 21100    a scenario's links; those without `listen` get 21100, 21101, ...
+  chaos-drill run drill.yaml --proxy http://127.0.0.1:8474    meanwhile, elsewhere, as often as you like
+
+Point the callers at the links once; runs come and go. Without a run the links pass everything on untouched. Ctrl-C ends the
+proxy, and with it the connections that go through it.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `attach`."""
+    parser.epilog = _EXAMPLES
+    parser.add_argument("links", metavar="FILE", help="a link map, or a scenario whose links lead to what runs already")
+    parser.add_argument("--host", default="127.0.0.1", help="where the proxy's API listens (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8474, help="its port (default: 8474; 0: any free one)")
+    parser.add_argument(
+        "--ports", type=int, metavar="FIRST", help="links without `listen` get this port of loopback, and the next ones"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal. Returns the proxy's exit code."""
+    import sys
+
+    from chaos.engine import attached_links, proxy_config, written_config
+    from chaos.proxy.main import main as serve
+    from chaos.reports import render_links
+
+    links = attached_links(args.links, first_port=args.ports)
+    api = f"{args.host}:{args.port}"
+    with written_config(proxy_config(links)) as path:
+        render_links(links, api=api, target=args.links, file=sys.stderr)
+        return serve(["-host", args.host, "-port", str(args.port), "-config", str(path)])

@@ -1,0 +1,82 @@
+"""Links for a system that runs already: each with a listener of its own that stays the same from run to run."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from chaos.engine.files import find_scenario
+from chaos.engine.planning import load_plan, read_map
+from chaos.errors import UsageError
+from chaos.model.link import Link, Tls
+
+__all__ = ["attached_links", "proxy_config", "written_config"]
+
+_LAST_PORT = 65535
+_TIMELINE = re.compile(rb"^['\"]?timeline['\"]?\s*:", re.MULTILINE)  # what every scenario has, and no link map
+
+
+def attached_links(target: str, *, first_port: int | None = None) -> tuple[Link, ...]:
+    """The links of a link map or a scenario, all with their two addresses.
+
+    Raises UsageError for a link that has none, ScenarioError for a file that is not valid.
+    """
+    links = _links(target)
+    free = iter(range(first_port or 0, _LAST_PORT + 1))
+    found: list[Link] = []
+    for link in links:
+        if link.upstream is None:
+            raise UsageError(
+                f"{target}: nobody says where {link.callee} listens: give {link.name} an upstream, "
+                f"or name {link.callee} under system: upstreams:"
+            )
+        listen = link.listen
+        if listen is None and first_port is not None:
+            listen = f"127.0.0.1:{next(free)}"
+        if listen is None or listen.endswith(":0"):
+            raise UsageError(
+                f"{target}: {link.name} has no fixed listener: give it `listen` in its link map, or say --ports 21100"
+            )
+        found.append(msgspec.structs.replace(link, listen=listen))
+    return tuple(found)
+
+
+def _links(target: str) -> Sequence[Link]:
+    path = find_scenario(target)
+    try:
+        is_scenario = _TIMELINE.search(path.read_bytes()) is not None
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    return load_plan(str(path)).links if is_scenario else read_map(path).links
+
+
+def proxy_config(links: Sequence[Link]) -> bytes:
+    """The links as a config file of the proxy."""
+    return json.dumps(
+        [
+            {
+                "name": link.name,
+                "listen": link.listen,
+                "upstream": link.upstream,
+                "protocol": link.protocol.value if link.tls is Tls.NONE else "tcp",
+                "enabled": True,
+            }
+            for link in links
+        ],
+        indent=1,
+    ).encode()
+
+
+@contextmanager
+def written_config(config: bytes) -> Iterator[Path]:
+    """The config in a file for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="chaos-attach-") as folder:
+        path = Path(folder) / "links.json"
+        path.write_bytes(config)
+        yield path
