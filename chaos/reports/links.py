@@ -16,7 +16,12 @@ def render_links(links: Sequence[Link], *, api: str, target: str, file: TextIO) 
     rows = [(one.caller, one.callee, one.listen or "", one.upstream or "", one.protocol.value) for one in links]
     head = ("caller", "callee", "point it at", "leads to", "protocol")
     widths = [max(len(one_line(row[at])) for row in (head, *rows)) for at in range(len(head))]
-    file.writelines("  ".join(one_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n" for row in (head, *rows))
+    file.writelines(
+        "  ".join(one_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
+        for row in (head, *rows)
+    )
     file.write(f"\nmeanwhile:  chaos-drill run DRILL.yaml --proxy http://{api}\n")
-    file.write(f"look at it: chaos-drill proxy top --url http://{api}      links of {one_line(target)}; Ctrl-C ends them\n")
+    file.write(
+        f"look at it: chaos-drill proxy top --url http://{api}      links of {one_line(target)}; Ctrl-C ends them\n"
+    )
     file.flush()
