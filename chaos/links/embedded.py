@@ -158,7 +158,7 @@ class _Embedded:
 
     async def wire(self) -> AsyncIterator[bytes]:
         async with self._api.stream("/chaos/wire") as pieces, aclosing(split_frames(pieces)) as frames:
-            fresh = False
+            fresh = not self._since_ns  # without a lease everything that was kept is wanted
             async for frame in frames:
                 # A proxy that outlives its runs has kept what happened since the last one: that is none of this one's.
                 kept = frame if fresh else records_since(frame, self._since_ns)
