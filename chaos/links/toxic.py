@@ -13,7 +13,8 @@ class Toxic(Data, frozen=True, kw_only=True):
     """`type` and `attributes` are those of docs/proxy.md; `name` empty means `<type>_<stream>`.
 
     What stands below `name` only a proxy of ours can do: `seed` of its draws, `at_ns` (the proxy's clock) when it begins, `for_ms`
-    how long it lasts, `ramp_ms` how long its attributes take to grow; `count`, `per` and `match` pick messages.
+    how long it lasts, `ramp_ms` how long its attributes take to grow; `count`, `per` and `match` pick messages, `phase` is the moment
+    at which a message fault acts, `answer` what an `error` says.
     """
 
     type: str
@@ -28,6 +29,8 @@ class Toxic(Data, frozen=True, kw_only=True):
     count: dict[str, int] | None = None
     per: str | None = None
     match: str | None = None
+    phase: str | None = None
+    answer: str | None = None
 
     @property
     def full_name(self) -> str:
@@ -46,5 +49,5 @@ class Toxic(Data, frozen=True, kw_only=True):
 
     def extensions(self) -> dict[str, Any]:
         """The members given that Toxiproxy does not know."""
-        names = ("seed", "at_ns", "for_ms", "ramp_ms", "count", "per", "match")
+        names = ("seed", "at_ns", "for_ms", "ramp_ms", "count", "per", "match", "phase", "answer")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}

@@ -16,6 +16,7 @@ WIRE_KINDS = (
     "reply",  # a framed reply's end, or its abort; carries what happened to its exchange
     "raw",  # the stream cannot be framed from here on and passes untouched
     "touch",  # not on a framed http link: the first time a fault acted on this connection in this direction
+    "acted",  # a message fault acted on this message, now; `status` says when and how: after cut, during:3 truncate, connect drop
     "rewrite",  # the proxy changed bytes of its own accord; `signature` says where, `status` what
     "on",  # a fault began on this link (actual onset)
     "off",  # a fault ended on this link; `status` is why: ended, healed, lease, hard-end, replaced

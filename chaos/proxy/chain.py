@@ -8,9 +8,11 @@ from itertools import count
 
 import msgspec
 
+from chaos.model.fault_kind import Phase
 from chaos.model.link import Protocol
 from chaos.proxy.connection import Connection
 from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, ToxicNotFoundError
+from chaos.proxy.message.moment import moment_of
 from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.server import Server
 from chaos.proxy.settings import STREAMS, ToxicSpec
@@ -53,6 +55,25 @@ class Chain:
         return [toxic for toxic in self._toxics if toxic.active]
 
     @property
+    def message_faults(self) -> list[Toxic]:
+        """Those that act on single messages, armed ones included, in the order of their creation."""
+        return [toxic for toxic in self._toxics if toxic.moment is not None]
+
+    def at_connect(self, connection: int) -> Toxic | None:
+        """The message fault that takes that new connection as it is made, if there is one; every one that is on counts it."""
+        found: Toxic | None = None
+        for toxic in self.active():
+            if (
+                toxic.moment is None
+                or toxic.moment.phase is not Phase.CONNECT
+                or not toxic.affects(self._link, connection)
+            ):
+                continue
+            if toxic.tally is None or toxic.tally.takes_connection():
+                found = found or toxic
+        return found
+
+    @property
     def refusing(self) -> bool:
         """Whether connects are refused."""
         return any(toxic.kind.closes_listener for toxic in self.active())
@@ -90,6 +111,7 @@ class Chain:
         attributes = kind.decode(spec.attributes)
         if spec.lease is not None:
             self._server.leases.get(spec.lease)
+        moment_of(spec, kind, self.protocol)
         tally_of(spec, kind, self.protocol)
         ramp_of(spec, kind)
         return kind, attributes
@@ -102,6 +124,9 @@ class Chain:
         kind, attributes = self.check(spec)
         toxic = Toxic(spec, kind, attributes, next(self._orders), self._server.options.seed, self.protocol)
         self._toxics.append(toxic)
+        if toxic.moment is not None:
+            for connection in self._connections():
+                connection.direct()
         self._tell("added", toxic, type=toxic.type, stream=toxic.stream, lease=toxic.lease)
         self._schedule(toxic)
         return toxic
@@ -121,20 +146,29 @@ class Chain:
     def remove(self, toxic: Toxic, reason: str = "healed") -> None:
         """Take a toxic away; what it held goes on at once. `reason` is the status of its `off` record."""
         self._toxics.remove(toxic)
+        toxic.over = True
         if toxic.timer is not None:
             toxic.timer.cancel()
             toxic.timer = None
         self._schedule_over(toxic)
         if not toxic.active:
+            self._undirect(toxic)
             self._tell("off", toxic, reason=reason)
             return
         self._redraw(self._before(toxic))
         for connection in self._connections():
             connection.detach(toxic)
+        self._undirect(toxic)
         if toxic.kind.closes_listener:
             self._listening()
         self._record("off", toxic, time.monotonic_ns(), reason)
         self._tell("off", toxic, reason=reason)
+
+    def _undirect(self, toxic: Toxic) -> None:
+        """With the last message fault the directors leave."""
+        if toxic.moment is not None and not self.message_faults:
+            for connection in self._connections():
+                connection.undirect()
 
     def _schedule(self, toxic: Toxic) -> None:
         if toxic.at_ns is not None or toxic.for_ms is not None:

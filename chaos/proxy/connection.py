@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from chaos.proxy.address import format_address
+from chaos.proxy.message.joint import Joint
 from chaos.proxy.pipe import Pipe
 from chaos.proxy.seating import stage_for
 from chaos.proxy.stage import MS, End
@@ -86,6 +87,9 @@ class Connection:
         self._fins = 0
         self._redraws: dict[str, int] = {}
         self._linger: Timer | None = None
+        self._late: tuple[Toxic, Timer] | None = None
+        self._unserved_by: Toxic | None = None
+        self._joint: Joint | None = None
         timers = proxy.server.timers
         self.up = Pipe(">", timers, self._ended, self._acted)
         self.down = Pipe("<", timers, self._ended, self._acted)
@@ -103,7 +107,7 @@ class Connection:
         """`dialling`, `held` (accepted, never dialled), `open` or `closing`."""
         if self.closing:
             return "closing"
-        if self.unserved:
+        if self.unserved or self._late is not None:
             return "held"
         return "open" if self.upstream.transport is not None else "dialling"
 
@@ -113,6 +117,20 @@ class Connection:
         """Dial the upstream and join both sides; without `dial` the client is only listened to."""
         self.unserved = not dial
         self._dial = self.proxy.server.spawn(self._open(dial=dial))
+
+    def start_late(self, toxic: Toxic, due_ns: int) -> None:
+        """Dial at that moment, or when the fault is over; until then the client was accepted, and that is all."""
+        self._late = (toxic, self.proxy.server.timers.at(due_ns, self._start_now))
+
+    def _start_now(self) -> None:
+        self._late = None
+        if not self.closing:
+            self.start(dial=True)
+
+    def leave_unserved(self, toxic: Toxic) -> None:
+        """Listen to the client and say nothing, until the fault is over."""
+        self._unserved_by = toxic
+        self.start(dial=False)
 
     async def _open(self, *, dial: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -154,8 +172,14 @@ class Connection:
             )
 
     def turn_away(self, status: str, fault: str = "") -> None:
-        """Accepted, and that is all: a FIN at once. What the client said so far is read, or the kernel would answer with an RST."""
+        """Accepted, and that is all: a FIN at once, or (`rst`) an RST.
+
+        What the client said so far is read, or the kernel would answer a FIN with an RST.
+        """
         self.observer.opened()
+        if status == "rst":
+            self.reset(status, fault)
+            return
         sock = self._socket
         if sock is not None:
             with suppress(OSError):
@@ -201,13 +225,33 @@ class Connection:
         """The toxic is gone; what it held goes on."""
         for pipe in self._pipes(toxic):
             pipe.remove(toxic)
-        if toxic.kind.accepts_silently and self.unserved and not self.closing:
+        if self._late is not None and self._late[0] is toxic:
+            self._late[1].cancel()
+            self._start_now()
+        if self._joint is not None:
+            self._joint.heal(toxic)
+        silenced = toxic.kind.accepts_silently or self._unserved_by is toxic
+        if silenced and self.unserved and not self.closing:
             # It was accepted and never dialled: there is nobody it could go on with.
             self.reset("rst", toxic.fault)
 
     def silenced(self) -> list[Toxic]:
         """Toxics that are gone and have left a direction silent for good."""
-        return [seat.toxic for pipe in (self.up, self.down) for seat in pipe.seats if seat.stage.stays]
+        left = (seat.toxic for pipe in (self.up, self.down) for seat in pipe.seats if seat.stage.stays)
+        return [cast("Toxic", toxic) for toxic in left]
+
+    def direct(self, toxic: Toxic | None = None) -> None:
+        """Message faults may act here from the next moment on at which nothing is under way. `toxic` meets what the connection begins with."""
+        if self.closing:
+            return
+        if self._joint is None:
+            self._joint = Joint(self, toxic)
+        self._joint.arm()
+
+    def undirect(self) -> None:
+        """There are no message faults any more."""
+        if self._joint is not None and not self.closing:
+            self._joint.disarm()
 
     def _pipes(self, toxic: Toxic) -> list[Pipe]:
         return [self.up if direction == ">" else self.down for direction in toxic.kind.directions(toxic.stream)]
@@ -283,6 +327,9 @@ class Connection:
             client_socket.close()
         if self._dial is not None and self._dial is not asyncio.current_task():
             self._dial.cancel()
+        if self._late is not None:
+            self._late[1].cancel()
+            self._late = None
 
     def _release(self) -> None:
         """Untie the knot of parts, so that they go without the garbage collector, which may stand still."""
@@ -293,6 +340,9 @@ class Connection:
             endpoint.connection = None
         for pipe in (self.up, self.down):
             pipe.release()
+        if self._joint is not None:
+            self._joint.untie()
+            self._joint = None
 
     def _give_up(self) -> None:
         for endpoint in (self.client, self.upstream):

@@ -96,6 +96,11 @@ class Tally:
         self._positions: Recent[object, int] = Recent()
         self._decided: Recent[tuple[int, int], bool] = Recent()
 
+    @property
+    def matches(self) -> bool:
+        """Whether it is told what kind of message it is about."""
+        return self._match is not None
+
     def takes(self, connection: int, unit: Unit) -> bool:
         """Whether the toxic acts on that unit of that connection."""
         key = (connection, unit.number)

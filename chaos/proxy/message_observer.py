@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chaos.model.wire_record import HOUSEKEEPING
 from chaos.proxy.counting import Recent, Unit
+from chaos.proxy.message.framing import Framing
+from chaos.proxy.message.plan import Named
+from chaos.proxy.message.turn import Dialect
 from chaos.proxy.observer import Observer
 from chaos.proxy.pipe import Pipe
 from chaos.wire.messages import MessageFramer, Row
@@ -28,12 +31,13 @@ MOST_KNOWN = 1024
 class MessageObserver(Observer):
     """Base of the observers of Postgres and NATS links, which feed their framers. Touches are noted beside the records."""
 
-    __slots__ = ("_down", "_framer", "_known", "_up")
+    __slots__ = ("_caught", "_down", "_framer", "_known", "_up")
 
     def __init__(self, log: WireLog, connection: Connection, framer: MessageFramer) -> None:
         super().__init__(log, connection.proxy.name, connection.number)
         self._framer = framer
         self._known: Recent[int, Unit] | None = None
+        self._caught: list[Named] = []
         self._up = connection.up
         self._down = connection.down
 
@@ -57,10 +61,85 @@ class MessageObserver(Observer):
         return units
 
     def _note(self, row: Row) -> None:
-        """Remember what a request is; `row` is in the order of `WireRecord`, without what is unknown at its end."""
+        """Remember what a request is."""
         if row[1] == "request" and self._known is not None and not row[6].startswith(HOUSEKEEPING):
-            trace_id, op_id = (row[10], row[13]) if len(row) > 13 else ("", "")
-            self._known.put(row[4], Unit(number=row[4], signature=row[6], trace_id=trace_id, op_id=op_id))
+            self._known.put(row[4], _unit(row))
+
+    # -- message faults ---------------------------------------------------------------------------------------------
+
+    def framing(self) -> Framing:
+        """It knows messages."""
+        return self
+
+    def dialect(self) -> Dialect | None:
+        """A cutter for this connection."""
+        raise NotImplementedError
+
+    def await_rest(self, join: Callable[[], None]) -> bool:
+        """Look before each chunk, either way."""
+        if self._framer.raw:
+            return False
+        self._tap(join)
+        return True
+
+    def lend(self) -> None:
+        """The director feeds; what leaves is followed."""
+        self._untap()
+        self._up.passed, self._down.passed = self._up_passed, self._down_passed
+        self._framer.follow(self._catch)
+
+    def take_back(self) -> None:
+        """Both directions are fed as they enter."""
+        self._framer.unfollow(self._catch)
+        if not self._framer.raw:
+            self._tap()
+
+    def sweep(self, direction: str) -> None:
+        """What stages swallowed is told as dropped."""
+        self._watched(self._up if direction == ">" else self._down)
+
+    def name(self, direction: str, data: bytes) -> tuple[bytes, tuple[Named, ...]]:
+        """What the messages are that these bytes hold."""
+        self._caught = []
+        data = self.feed(direction, data)
+        names, self._caught = tuple(self._caught), []
+        return data, names
+
+    def _catch(self, row: Row) -> None:
+        if row[1] in {"request", "ack"} and not row[6].startswith(HOUSEKEEPING):
+            parent_id, sampled = (row[11], row[12]) if len(row) > 12 else ("", None)
+            self._caught.append(Named(_unit(row), row[5], row[7], parent_id, sampled))
+
+    def feed(self, direction: str, data: bytes) -> bytes:
+        """Frame bytes that stages may act on."""
+        raise NotImplementedError
+
+    def mark(self, number: int, fault: str) -> None:
+        """Mark one exchange."""
+        self._framer.mark_exchange(number, (fault,))
+
+    def swallow(self, direction: str, nbytes: int) -> None:
+        """The last bytes fed will not leave."""
+        self._framer.swallowed(direction, nbytes, time.monotonic_ns())
+
+    def swallow_answer(self, direction: str, data: bytes, _number: int) -> None:
+        """An answer came and was not delivered."""
+        self.feed(direction, data)
+        self.swallow(direction, len(data))
+
+    def insert(self, direction: str, nbytes: int) -> None:
+        """Bytes leave that were not fed."""
+        self._framer.inserted(direction, nbytes)
+
+    def postpone(self, direction: str, nbytes: int) -> Any:
+        """The last bytes fed let others pass."""
+        return self._framer.postponed(direction, nbytes)
+
+    def resume(self, direction: str, nbytes: int, token: Any) -> None:
+        """They leave now."""
+        self._framer.resumed(direction, nbytes, token)
+
+    # -- the end ----------------------------------------------------------------------------------------------------
 
     def closed(self, status: str, fault: str, nbytes: int) -> None:
         """Abort the exchanges that are open, then note the close."""
@@ -89,7 +168,17 @@ class MessageObserver(Observer):
         if not waiting and not pipe.seats:
             pipe.passed = None
 
+    def _tap(self, join: Callable[[], None] | None = None) -> None:
+        """Have both directions fed as they enter; `join` is called before the first chunk that comes while nothing is under way."""
+        raise NotImplementedError
+
     def _untap(self) -> None:
         """Nothing is framed any more; what was until now may still have to leave."""
         for pipe in (self._up, self._down):
             pipe.entered = pipe.rewrite = None
+
+
+def _unit(row: Row) -> Unit:
+    """A message by its row, which is in the order of `WireRecord`, without what is unknown at its end."""
+    trace_id, op_id = (row[10], row[13]) if len(row) > 13 else ("", "")
+    return Unit(number=row[4], signature=row[6], trace_id=trace_id, op_id=op_id)

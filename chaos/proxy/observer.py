@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from chaos.proxy.counting import Unit
+from chaos.proxy.message.plan import Named
 from chaos.proxy.wirelog import WireLog
+
+if TYPE_CHECKING:
+    from chaos.proxy.message.framing import Framing
 
 __all__ = ["Observer"]
 
@@ -35,6 +40,20 @@ class Observer:
         if (direction, fault) not in self._touched:
             self._touched.add((direction, fault))
             self._log.append((time.monotonic_ns(), "touch", self.link, self._number, 0, direction, "", 0, (fault,)))
+
+    def tell_acted(self, name: Named | None, fault: str, what: str) -> None:
+        """A message fault acted on that message, now; without a name on the connection as it was made."""
+        head = (time.monotonic_ns(), "acted", self.link, self._number)
+        if name is None:
+            self._log.append((*head, 0, ">", "connect", 0, (fault,), what))
+            return
+        unit = name.unit
+        what_it_is = (unit.number, name.direction, unit.signature, name.nbytes)
+        context = (unit.trace_id, name.parent_id, name.sampled, unit.op_id)
+        self._log.append((*head, *what_it_is, (fault,), what, *context))
+
+    def framing(self) -> Framing | None:
+        """What message faults need to know of messages; None where none are told apart."""
 
     def units(self, direction: str) -> Callable[[], tuple[Unit, ...]] | None:
         """What tells the messages that a chunk belongs to as it comes, in that direction; None where no message is known."""

@@ -8,17 +8,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
 from chaos.proxy.stage import End, Item, Stage
 from chaos.proxy.timers import Timer, Timers
 
-if TYPE_CHECKING:
-    from chaos.proxy.toxic import Toxic
-
-__all__ = ["Pipe", "Seat"]
+__all__ = ["Pipe", "Seat", "Sitter"]
 
 monotonic_ns = time.monotonic_ns
+
+
+class Sitter(Protocol):
+    """Who takes a seat in a pipe: a toxic, or what leads its message faults. `order` is its place, `fault` what wire records call it."""
+
+    name: str
+    fault: str
+    order: int
+    hits: int
+    attributes: Any
 
 
 class Seat:
@@ -26,7 +33,7 @@ class Seat:
 
     __slots__ = ("stage", "toxic")
 
-    def __init__(self, toxic: Toxic, stage: Stage) -> None:
+    def __init__(self, toxic: Sitter, stage: Stage) -> None:
         self.toxic = toxic
         self.stage = stage
 
@@ -141,14 +148,14 @@ class Pipe:
 
     # What the proxy changes; nothing here waits.
 
-    def insert(self, toxic: Toxic, stage: Stage) -> None:
+    def insert(self, toxic: Sitter, stage: Stage) -> None:
         """Seat a stage in the order of the toxics."""
         index = next((i for i, seat in enumerate(self.seats) if seat.toxic.order > toxic.order), len(self.seats))
         self.seats.insert(index, Seat(toxic, stage))
         self._resized()
         self._settle()
 
-    def update(self, toxic: Toxic) -> None:
+    def update(self, toxic: Sitter) -> None:
         """The toxic's attributes changed."""
         for index, seat in enumerate(self.seats):
             if seat.toxic is toxic:
@@ -156,7 +163,14 @@ class Pipe:
                 self._let_go(index, seat, seat.stage.update(toxic.attributes, now_ns), now_ns)
                 return
 
-    def remove(self, toxic: Toxic, *, spare: bool = False) -> None:
+    def give(self, toxic: Sitter, items: list[Item], now_ns: int) -> None:
+        """A stage lets go of something by itself, while none of its methods is at work or before that answers."""
+        for index, seat in enumerate(self.seats):
+            if seat.toxic is toxic:
+                self._let_go(index, seat, items, now_ns)
+                return
+
+    def remove(self, toxic: Sitter, *, spare: bool = False) -> None:
         """Take a stage out; what it held goes on through those behind it. `spare`: whatever it did, the stream goes on."""
         for index, seat in enumerate(self.seats):
             if seat.toxic is toxic:

@@ -33,7 +33,7 @@ class ToxicSpec(Data, frozen=True, kw_only=True):
     Beyond Toxiproxy: `fault` is its name in the wire log (the toxic's without one), `lease` the id of the lease it lives by,
     `seed` what its draws are made from, `at_ns` (CLOCK_MONOTONIC) when it begins by itself, `for_ms` how long it lasts,
     `ramp_ms` how long its attributes take to grow from nothing; `count`, `per` and `match` pick messages, see `counting`.
-    The stream `both` stands for either direction.
+    The stream `both` stands for either direction. A message fault acts at a `phase` (`after`, `during:3`), an error says `answer`.
     """
 
     type: str
@@ -50,6 +50,8 @@ class ToxicSpec(Data, frozen=True, kw_only=True):
     count: dict[str, int] | None = None
     per: str | None = None
     match: str | None = None
+    phase: str | None = None
+    answer: str | None = None
 
 
 class ProxySettings(Data, frozen=True, kw_only=True):

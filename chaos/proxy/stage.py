@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from random import Random
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
 from chaos.proxy.errors import BadAttributesError
+
+if TYPE_CHECKING:
+    from chaos.proxy.message.action import Action
 
 __all__ = ["ITEM_BYTES", "MAX_NS", "MS", "US", "Attributes", "End", "Item", "Stage", "ToxicType", "WrappedStage"]
 
@@ -156,12 +159,13 @@ class ToxicType(msgspec.Struct, frozen=True, kw_only=True):
     `stage` None: nothing happens to bytes. `both` and `direction` override the stream asked for (`>` caller to callee).
     `closes_listener`: connects are refused while it lasts. `cuts_live` decides by attributes whether live connections are
     reset at onset. `accepts_silently`: new connections are accepted and not passed to the upstream. `closes_accepted`: new
-    connections are accepted and closed.
+    connections are accepted and closed. `action`: a message fault, which acts on single messages and has no stage.
     """
 
     name: str
     attributes: type[Attributes]
     stage: type[Stage] | None = None
+    action: type[Action] | None = None
     standard: bool = True
     both: bool = False
     direction: str = ""
@@ -173,7 +177,9 @@ class ToxicType(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def countable(self) -> bool:
         """Whether single messages or, if it closes them, connections can be picked out."""
-        return self.closes_accepted or (self.stage is not None and not self.accepts_silently)
+        if self.closes_accepted or self.action is not None:
+            return True
+        return self.stage is not None and not self.accepts_silently
 
     def directions(self, stream: str) -> tuple[str, ...]:
         """Directions that a toxic of this type on that stream works on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.model.link import Protocol
 from chaos.proxy.draws import draw_toxicity
+from chaos.proxy.message.moment import moment_of
 from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.settings import ToxicSpec
 from chaos.proxy.stage import Attributes, ToxicType
@@ -13,9 +14,10 @@ __all__ = ["Toxic"]
 
 
 class Toxic:
-    """`order` is its place in the chain. `since_ns` is its onset, None while it is armed. `hits` counts what it acted on.
+    """`order` is its place in the chain. `since_ns` is its onset, None while it is armed, `over` that it was removed. `hits` counts what it acted on.
 
-    `scheduled`: it has still to begin or to end by itself. `tally` picks the messages it acts on, None for all.
+    `scheduled`: it has still to begin or to end by itself. `tally` picks the messages it acts on, None for all. `moment`: a message
+    fault, and when it acts.
     """
 
     def __init__(
@@ -40,8 +42,10 @@ class Toxic:
         self.hits = 0
         self.timer: Timer | None = None
         self.scheduled = False
+        self.over = False
         self.tally = tally_of(spec, type_, protocol)
         self.ramp_ns = ramp_of(spec, type_)
+        self.moment = moment_of(spec, type_, protocol)
 
     def __repr__(self) -> str:
         state = "armed" if self.since_ns is None else "active"

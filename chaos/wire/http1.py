@@ -42,6 +42,20 @@ class Http1Framer(RequestSide):
         """True once neither direction is framed: the caller need not feed any more."""
         return self._request_state == RAW and self._reply_state == RAW
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way: every request has its reply, and no message has begun."""
+        idle = self._request_state == HEAD == self._reply_state and not self._exchanges
+        return idle and not self._request_carry and not self._reply_carry
+
+    def drop(self, number: int, t_ns: int) -> None:
+        """The reply to that exchange came and was swallowed whole."""
+        for exchange in self._exchanges:
+            if exchange.number == number:
+                self._exchanges.remove(exchange)
+                self._emit(exchange.reply_record(t_ns, self._link, self._connection, "dropped"))
+                return
+
     def mark_reply(self, faults: Faults) -> None:
         """Faults acted on bytes that are still to be delivered to the caller: on the oldest open exchange."""
         if self._exchanges:

@@ -55,6 +55,11 @@ class RequestSide:
         self._request_faults: Faults = ()  # faults that acted on a head not yet complete
 
     @property
+    def requests(self) -> int:
+        """Requests seen so far."""
+        return self._number
+
+    @property
     def open_exchanges(self) -> int:
         """Requests seen whose replies are not over."""
         return len(self._exchanges)
@@ -74,6 +79,13 @@ class RequestSide:
                 exchange.mark(faults)
         if self._request_carry:
             self._request_faults = _joined(self._request_faults, faults)
+
+    def mark_exchange(self, number: int, faults: Faults) -> None:
+        """Faults acted on that exchange, if it is open."""
+        for exchange in self._exchanges:
+            if exchange.number == number:
+                exchange.mark(faults)
+                return
 
     def feed_request(self, data: bytes, t_ns: int, faults: Faults = ()) -> None:
         """Bytes from the caller; `faults` acted on all of them."""

@@ -29,7 +29,19 @@ _MARKS_LIMIT = 16_384
 class Lane:
     """One direction. Offsets count its bytes from the connection's start."""
 
-    __slots__ = ("base", "carry", "direction", "entered", "leaving", "left", "skip", "touched", "unclaimed", "watched")
+    __slots__ = (
+        "base",
+        "carry",
+        "direction",
+        "entered",
+        "gaps",
+        "leaving",
+        "left",
+        "skip",
+        "touched",
+        "unclaimed",
+        "watched",
+    )
 
     def __init__(self, direction: str) -> None:
         self.direction = direction
@@ -40,17 +52,24 @@ class Lane:
         self.touched: list[int] = []  # numbers of the exchanges with bytes in the latest chunk
         self.unclaimed: Faults = ()  # acted on bytes of a message that has no number yet
         self.leaving: deque[tuple[int, Closing]] = deque()  # what is written once that offset has left
+        self.gaps: deque[tuple[int, int]] = deque()  # from that offset on so many bytes are not to leave
+
+    def advance(self, nbytes: int) -> None:
+        """So many bytes have left, and those that are not to leave behind them count as if they had."""
+        self.left += nbytes
+        while self.gaps and self.gaps[0][0] <= self.left:
+            self.left += self.gaps.popleft()[1]
 
 
 class MessageFramer:
     """Base of the framers. `emit` takes each record, a tuple in the order of `WireRecord`."""
 
-    __slots__ = ("_connection", "_emit", "_link", "_marks", "_number", "_seen", "down", "raw", "up")
+    __slots__ = ("_connection", "_emit", "_link", "_marks", "_number", "_seen", "_writing", "down", "raw", "up")
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         self._link = link
         self._connection = connection
-        self._emit = emit
+        self._emit = self._writing = emit
         self._number = 0
         self._seen: tuple[Callable[[Row], None], ...] = ()
         self._marks: dict[int, Faults] = {}
@@ -68,16 +87,27 @@ class MessageFramer:
         An answer that is a message of its own (a NATS acknowledgement) is shown as soon as it is there, as a row of the kind `ack` that
         is never written: its `reply` record waits for its bytes to leave.
         """
-        emit = self._emit
         self._seen = (*self._seen, seen)
+        self._emit = self._show
 
-        def both(row: Row) -> None:
+    def unfollow(self, seen: Callable[[Row], None]) -> None:
+        """No longer show records to `seen`."""
+        self._seen = tuple(one for one in self._seen if one != seen)
+        if not self._seen:
+            self._emit = self._writing
+
+    def _show(self, row: Row) -> None:
+        for seen in self._seen:
             seen(row)
-            emit(row)
-
-        self._emit = both
+        self._writing(row)
 
     # -- what acted -------------------------------------------------------------------------------------------------
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way in either direction."""
+        lanes = (self.up, self.down)
+        return not self.raw and not any(lane.carry or lane.skip for lane in lanes)
 
     def mark(self, direction: str, faults: Faults) -> None:
         """Faults acted on the chunk of that direction that was fed last: on every exchange with bytes in it."""
@@ -90,7 +120,10 @@ class MessageFramer:
     def passed(self, direction: str, nbytes: int, t_ns: int) -> bool:
         """So many bytes left in that direction. Answers whether records still wait for others to leave."""
         lane = self.up if direction == ">" else self.down
-        lane.left += nbytes
+        if lane.gaps:
+            lane.advance(nbytes)
+        else:
+            lane.left += nbytes
         leaving = lane.leaving
         while leaving and leaving[0][0] <= lane.left:
             self._write(t_ns, direction, leaving.popleft()[1])
@@ -100,8 +133,44 @@ class MessageFramer:
         """Nothing is held back in that direction: what has not left never will."""
         lane = self.up if direction == ">" else self.down
         lane.left = lane.entered
+        lane.gaps.clear()
         while lane.leaving:
             self._write(t_ns, direction, lane.leaving.popleft()[1], "dropped")
+
+    # -- what message faults do: the streams that leave are not those that came -----------------------------------------
+
+    def mark_exchange(self, number: int, faults: Faults) -> None:
+        """Faults acted on that exchange."""
+        self._mark(number, faults)
+
+    def swallowed(self, direction: str, nbytes: int, t_ns: int) -> None:
+        """The last so many bytes fed will never leave; what ends with them is told as dropped."""
+        for _, closing in self._taken_out(direction, nbytes):
+            self._write(t_ns, direction, closing, "dropped")
+
+    def postponed(self, direction: str, nbytes: int) -> list[tuple[int, Closing]]:
+        """The last so many bytes fed, which are whole messages, let others pass; what to give to `resumed`."""
+        return self._taken_out(direction, nbytes)
+
+    def resumed(self, direction: str, nbytes: int, closings: list[tuple[int, Closing]]) -> None:
+        """Now they leave, behind everything fed so far, where no message is under way."""
+        lane = self.up if direction == ">" else self.down
+        lane.entered += nbytes
+        lane.leaving.extend((lane.entered, closing) for _, closing in closings)
+
+    def inserted(self, direction: str, nbytes: int) -> None:
+        """So many bytes that were not fed leave behind everything fed so far, where no message is under way."""
+        self.resumed(direction, nbytes, [])
+
+    def _taken_out(self, direction: str, nbytes: int) -> list[tuple[int, Closing]]:
+        lane = self.up if direction == ">" else self.down
+        start = lane.entered - nbytes
+        taken: list[tuple[int, Closing]] = []
+        while lane.leaving and lane.leaving[-1][0] > start:
+            taken.append(lane.leaving.pop())
+        lane.gaps.append((start, nbytes))
+        lane.advance(0)
+        return taken[::-1]
 
     def end(self, t_ns: int, faults: Faults = ()) -> None:
         """The connection is gone: what is open is aborted. `faults` cut it. Nothing may be fed afterwards."""

@@ -54,6 +54,12 @@ class NatsFramer(NatsMessages):
         self._info = b""
         self._cid = ""
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether no message has begun; what waits for its answer may do so."""
+        begun = self._blanker is not None or any(self._partial.values())
+        return super().at_rest and not begun
+
     def subscription(self, subject: bytes) -> bytes | None:
         """The sid under which the caller is delivered what is sent to that subject; None if none is known."""
         for sid, pattern in self._sids.items():

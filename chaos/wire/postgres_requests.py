@@ -52,6 +52,12 @@ class RequestSide(MessageFramer):
         self._replied = 0  # the offset to which replies are accounted for
         self._pid = ""
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether everything that was asked is answered."""
+        asked = self._asked or self._work or self._group or self._statements.prepared
+        return super().at_rest and not asked
+
     def feed_request(self, data: bytes, t_ns: int, *, watched: bool = False) -> None:
         """Bytes from the caller. `watched`: stages may act on them, so `mark` and `passed` will follow."""
         if self.raw:

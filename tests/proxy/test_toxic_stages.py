@@ -77,7 +77,9 @@ def test_every_file_in_the_folder_is_a_type() -> None:
     assert {name for name, kind in TOXIC_TYPES.items() if kind.standard} == {
         "latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data", "noop",
     }  # fmt: skip
-    assert {name for name, kind in TOXIC_TYPES.items() if not kind.standard} == {
+    messages = {name for name, kind in TOXIC_TYPES.items() if kind.action is not None}
+    assert messages == {"cut", "hold", "drop", "error", "truncate", "malform", "duplicate"}
+    assert {name for name, kind in TOXIC_TYPES.items() if not kind.standard} - messages == {
         "refuse", "hang", "reset", "accept_close", "blackhole", "corrupt", "loss",
     }  # fmt: skip
 

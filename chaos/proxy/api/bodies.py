@@ -30,7 +30,7 @@ __all__ = [
 
 PROXY_EXTENSIONS = ("protocol",)
 """Members of a proxy that Toxiproxy does not know."""
-TOXIC_EXTENSIONS = ("fault", "lease", "seed", "at_ns", "for_ms", "ramp_ms", "count", "per", "match")
+TOXIC_EXTENSIONS = ("fault", "lease", "seed", "at_ns", "for_ms", "ramp_ms", "count", "per", "match", "phase", "answer")
 """Members of a toxic that Toxiproxy does not know."""
 
 
@@ -50,7 +50,7 @@ _TOXIC = _fields(
     "ToxicWrapper",
     {"name": _TEXT, "type": _TEXT, "stream": _TEXT, "toxicity": "float32", "attributes": "raw"}
     | {"fault": _TEXT, "lease": _TEXT, "seed": "int64", "at_ns": "int64", "for_ms": "float64"}
-    | {"ramp_ms": "float64", "count": "raw", "per": _TEXT, "match": _TEXT},
+    | {"ramp_ms": "float64", "count": "raw", "per": _TEXT, "match": _TEXT, "phase": _TEXT, "answer": _TEXT},
 )
 _COUNT = _fields("ToxicWrapper.count", dict.fromkeys(COUNT_WORDS, "int64"))
 _LEASE = _fields("Lease", {"holder": _TEXT, "ttl_ms": "float64", "hard_end_ms": "float64", "exclusive": "bool"})

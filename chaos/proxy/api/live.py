@@ -9,6 +9,7 @@ from typing import Any
 from chaos.proxy.api.messages import Reply, Request, error_reply, plain_json
 from chaos.proxy.api.routing import Route
 from chaos.proxy.connection import Connection
+from chaos.proxy.pipe import Seat
 from chaos.proxy.registry import Registry
 
 __all__ = ["Live"]
@@ -92,8 +93,13 @@ def _shape(connection: Connection, now_ns: int) -> dict[str, Any]:
         "received_bytes": {"upstream": up.received, "downstream": down.received},
         "sent_bytes": {"upstream": up.sent, "downstream": down.sent},
         "held_bytes": {"upstream": up.held, "downstream": down.held},
-        "toxics": sorted({seat.toxic.name for pipe in (up, down) for seat in pipe.seats}),
+        "toxics": sorted({name for pipe in (up, down) for seat in pipe.seats for name in _names(connection, seat)}),
     }
+
+
+def _names(connection: Connection, seat: Seat) -> list[str]:
+    """Whose seat it is: a toxic's, or that of all message faults."""
+    return [seat.toxic.name] if seat.toxic.name else [toxic.name for toxic in connection.proxy.chain.message_faults]
 
 
 def _ending(request: Request) -> str | None:

@@ -94,7 +94,8 @@ class Dialect(Protocol):
     """One connection's cutter. It is fed all bytes from a moment on at which nothing was under way (`MessageFramer`s say when).
 
     Pieces joined give the bytes fed, in order, at every split of the streams: nothing is lost, nothing is made up. What cannot be cut
-    (encrypted, garbage, an upgrade) passes from there on as pieces without a turn.
+    (encrypted, garbage, an upgrade) passes from there on as pieces without a turn. So does, from the callee, what the asker waits for
+    before it says the rest of its request (100 Continue, CopyInResponse): an answer may be withheld, this must not.
     """
 
     ordered: bool

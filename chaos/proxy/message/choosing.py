@@ -1,0 +1,61 @@
+"""Which message fault takes a turn: each counts its own messages, and of those that take the same one the oldest acts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaos.model.fault_kind import Phase
+from chaos.proxy.message.plan import Named, Plan
+from chaos.proxy.message.turn import Dialect, Turn
+
+if TYPE_CHECKING:
+    from chaos.proxy.connection import Connection
+    from chaos.proxy.toxic import Toxic
+
+__all__ = ["choose", "plan_setup"]
+
+SETUP = frozenset({"startup", "CONNECT"})
+"""What connections begin with: only who matches it, or acts at CONNECT, means it."""
+
+
+def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Named, ...]) -> Plan | None:
+    """What is about to be done to that turn; every fault that is on counts its messages."""
+    found: Plan | None = None
+    for toxic in connection.proxy.chain.message_faults:
+        if not toxic.active or not toxic.affects(connection.proxy.name, connection.number):
+            continue
+        if not _can_act(toxic, dialect, turn):
+            continue
+        picked = [name for name in names if _takes(toxic, connection.number, name)]
+        if picked and found is None and toxic.moment is not None:
+            found = _plan(toxic, dialect, toxic.moment.phase, names, picked[0])
+    return found
+
+
+def plan_setup(toxic: Toxic, dialect: Dialect, names: tuple[Named, ...]) -> Plan | None:
+    """What is about to be done to the turn that a connection begins with."""
+    name = next((name for name in names if name.unit.signature in SETUP), None)
+    return None if name is None else _plan(toxic, dialect, Phase.BEFORE, names, name)
+
+
+def _plan(toxic: Toxic, dialect: Dialect, phase: Phase, names: tuple[Named, ...], name: Named) -> Plan:
+    kind = toxic.kind.action
+    assert kind is not None
+    return Plan(toxic, kind(toxic, dialect), phase, names, name)
+
+
+def _can_act(toxic: Toxic, dialect: Dialect, turn: Turn) -> bool:
+    moment, action = toxic.moment, toxic.kind.action
+    if moment is None or action is None or moment.phase is Phase.CONNECT:
+        return False
+    if turn.replies:
+        return True
+    if moment.phase is Phase.BEFORE:
+        return not (action.answers and dialect.ordered)
+    return moment.phase is Phase.AFTER and action.unanswered
+
+
+def _takes(toxic: Toxic, connection: int, name: Named) -> bool:
+    if name.unit.signature in SETUP and (toxic.tally is None or not toxic.tally.matches):
+        return False
+    return toxic.tally is None or toxic.tally.decide(connection, name.unit)

@@ -1,0 +1,142 @@
+"""The caller's half of an HTTP connection as pieces. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+
+from chaos.proxy.message.http_body import Body, ChunkedBody, Kind, LengthBody
+from chaos.proxy.message.turn import Part, Piece, Turn
+from chaos.wire.http1_head import MAX_HEAD, head_end, parse_request_head, starts_like_http
+from chaos.wire.http1_request import MAX_OPEN, skip_empty_lines
+
+__all__ = ["HttpTurn", "Requests"]
+
+_HEAD, _BODY, _TUNNEL, _RAW = range(4)
+_EXPECTS = re.compile(rb"\n[Ee][Xx][Pp][Ee][Cc][Tt][ \t]*:[ \t]*100-[Cc][Oo][Nn][Tt][Ii][Nn][Uu][Ee]")
+_CONNECTION = re.compile(rb"\n[Cc][Oo][Nn][Nn][Ee][Cc][Tt][Ii][Oo][Nn][ \t]*:([^\r\n]*)")
+
+
+class HttpTurn(Turn):
+    """`old`: of HTTP/1.0. `closes`: the connection does not outlive it. `tunnel`: what follows may be another protocol."""
+
+    __slots__ = ("closes", "is_connect", "is_head", "old", "tunnel")
+
+    def __init__(self, head: bytes, *, is_head: bool, is_connect: bool, tunnel: bool) -> None:
+        super().__init__(">")
+        self.is_head = is_head
+        self.is_connect = is_connect
+        self.tunnel = tunnel
+        self.old = head.partition(b"\n")[0].rstrip().endswith(b"HTTP/1.0")
+        words = b",".join(_CONNECTION.findall(head)).lower()
+        self.closes = b"keep-alive" not in words if self.old else b"close" in words
+
+
+class Requests:
+    """Cuts requests. `open` are the turns that wait for their answers, oldest first.
+
+    A body that cannot be cut takes all that follows with it: it belongs to its turn and has no end.
+    """
+
+    def __init__(self) -> None:
+        self.open: deque[HttpTurn] = deque()
+        self.carry = b""
+        self._state = _HEAD
+        self._turn: HttpTurn | None = None
+        self._body: Body | None = None
+        self._passed_tunnel = False
+
+    @property
+    def raw(self) -> bool:
+        """Whether nothing is cut any more."""
+        return self._state == _RAW
+
+    @property
+    def amid(self) -> bool:
+        """Whether a request has begun and is not over."""
+        return self._state == _BODY
+
+    def feed(self, data: bytes) -> list[Piece]:
+        """Pieces of what came."""
+        if self.carry:
+            data, self.carry = self.carry + data, b""
+        pieces: list[Piece] = []
+        pos, end = 0, len(data)
+        while pos < end:
+            if self._state == _HEAD:
+                stop = self._head(data, pos, pieces)
+            elif self._state == _BODY:
+                stop = self._rest(data, pos, pieces)
+            else:
+                self._passed_tunnel = True
+                pieces.append(Piece(data[pos:], self._turn if self.raw else None))
+                break
+            if stop == pos:  # the rest is the beginning of something
+                self.carry = data[pos:]
+                break
+            pos = stop
+        return pieces
+
+    def answered(self, turn: HttpTurn) -> None:
+        """A turn has its answer, or will never have one."""
+        if turn in self.open:
+            self.open.remove(turn)
+
+    def tunnel_refused(self) -> None:
+        """The answer to what asked for another protocol is an ordinary one: the connection goes on as HTTP."""
+        if self._state == _TUNNEL:
+            self._state = _RAW if self._passed_tunnel else _HEAD
+
+    def go_raw(self) -> None:
+        """Nothing is cut from here on."""
+        self._state, self._turn = _RAW, None
+
+    def _head(self, data: bytes, pos: int, pieces: list[Piece]) -> int:
+        start = skip_empty_lines(data, pos)
+        if start == len(data):
+            if start - pos > MAX_HEAD:
+                self.go_raw()
+            return pos
+        end = head_end(data, start)
+        if end < 0 and starts_like_http(data, start) and len(data) - start <= MAX_HEAD:
+            return pos
+        head = parse_request_head(data, start, end) if 0 <= end - start <= MAX_HEAD else None
+        if head is None or len(self.open) >= MAX_OPEN:
+            self.go_raw()
+            pieces.append(Piece(data[pos:]))
+            return len(data)
+        turn = HttpTurn(data[start:end], is_head=head.is_head, is_connect=head.is_connect, tunnel=head.tunnel)
+        self.open.append(turn)
+        if head.length == 0:
+            pieces.append(Piece(data[pos:end], turn, Part.FIRST | Part.LAST))
+            self._over(turn)
+            return end
+        turn.waits = _EXPECTS.search(data, start, end) is not None
+        pieces.append(Piece(data[pos:end], turn, Part.FIRST))
+        self._turn, self._body = turn, ChunkedBody() if head.length is None else LengthBody(head.length)
+        self._state = _BODY
+        return end
+
+    def _rest(self, data: bytes, pos: int, pieces: list[Piece]) -> int:
+        body, turn = self._body, self._turn
+        assert body is not None
+        assert turn is not None
+        bits = body.cut(data, pos)
+        for bit in bits:
+            part = Part.PAYLOAD if bit.kind is Kind.DATA else Part.NONE
+            if body.done and bit is bits[-1]:
+                part |= Part.LAST
+            pieces.append(Piece(data[bit.start : bit.stop], turn, part))
+            pos = bit.stop
+        if body.done:
+            self._turn = self._body = None
+            self._over(turn)
+        elif body.bad:
+            self._state = _RAW
+            pieces.append(Piece(data[pos:], turn))
+            return len(data)
+        return pos
+
+    def _over(self, turn: HttpTurn) -> None:
+        self._state = _TUNNEL if turn.tunnel and turn in self.open else _HEAD
+        self._passed_tunnel = False
