@@ -71,7 +71,7 @@ class MessageObserver(Observer):
         """It knows messages."""
         return self
 
-    def dialect(self) -> Dialect | None:
+    def dialect(self) -> Dialect:
         """A cutter for this connection."""
         raise NotImplementedError
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chaos.proxy.message.nats_dialect import NatsDialect
 from chaos.proxy.message.turn import Dialect
 from chaos.proxy.message_observer import MessageObserver
 from chaos.wire.nats import NatsFramer
@@ -29,9 +30,9 @@ class NatsObserver(MessageObserver):
         super().__init__(log, connection, NatsFramer(connection.proxy.name, connection.number, log.append))
         self._tap()
 
-    def dialect(self) -> Dialect | None:
-        """None yet."""
-        return None
+    def dialect(self) -> Dialect:
+        """A cutter that knows what the caller subscribed to."""
+        return NatsDialect(self._framer.subscription)
 
     def feed(self, direction: str, data: bytes) -> bytes:
         """Frame bytes that stages may act on; what goes on in their place."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from chaos.proxy.message.postgres_dialect import PostgresDialect
 from chaos.proxy.message.turn import Dialect
 from chaos.proxy.message_observer import MessageObserver
 from chaos.wire.postgres import PostgresFramer
@@ -29,9 +30,9 @@ class PostgresObserver(MessageObserver):
         super().__init__(log, connection, PostgresFramer(connection.proxy.name, connection.number, log.append))
         self._tap()
 
-    def dialect(self) -> Dialect | None:
-        """None yet."""
-        return None
+    def dialect(self) -> Dialect:
+        """A cutter that knows how far the connection has come."""
+        return PostgresDialect(opened=self._framer.opened, state=self._framer.state)
 
     def feed(self, direction: str, data: bytes) -> bytes:
         """Frame bytes that stages may act on."""

@@ -118,7 +118,10 @@ class PostgresFramer(RequestSide):
         self._failed = False
         if not any(work.last for work in self._work):
             return
-        state = "tx=" + chr(data[start]) if data[start] in b"ITE" else ""
+        state = ""
+        if data[start] in b"ITE":
+            self.state = chr(data[start])
+            state = "tx=" + self.state
         while self._work:
             work = self._work.popleft()
             if work.last:

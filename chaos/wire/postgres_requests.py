@@ -39,11 +39,12 @@ def _unknown(*_: object) -> None:
 class RequestSide(MessageFramer):
     """The caller's half of a connection's framing, and what both halves know."""
 
-    __slots__ = ("_asked", "_failed", "_group", "_pid", "_replied", "_started", "_statements", "_work")
+    __slots__ = ("_asked", "_failed", "_group", "_pid", "_replied", "_statements", "_work", "opened", "state")
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
-        self._started = False  # the first packets, which have no type byte, are over
+        self.opened = False  # the first packets, which have no type byte, are over
+        self.state = "I"  # of the transaction, as the latest ReadyForQuery told it: I, T or E
         self._asked = 0  # the number of the request for encryption that is not answered yet
         self._statements = Statements()
         self._work: deque[Work] = deque()  # what is not answered yet, oldest first
@@ -81,7 +82,7 @@ class RequestSide(MessageFramer):
 
     def _requests(self, data: bytes, t_ns: int) -> None:
         pos = 0
-        while not self._started:
+        while not self.opened:
             pos = self._first_packet(data, pos, t_ns)
             if pos < 0 or self.raw:
                 return
@@ -133,7 +134,7 @@ class RequestSide(MessageFramer):
             self._close(self.up, self.up.base + pos + size, t_ns, (number, "cancel", size, "none", *PLAIN, True))
         else:
             self._add("startup", size, t_ns, last=True)
-        self._started = True
+        self.opened = True
         return pos + int(size)
 
     def _request(self, signature: str, nbytes: int, t_ns: int) -> int:

@@ -14,8 +14,8 @@ __all__ = ["Framing"]
 class Framing(Protocol):
     """An observer of a framed connection, as message faults know it."""
 
-    def dialect(self) -> Dialect | None:
-        """A cutter for this connection; None if there is none for its protocol."""
+    def dialect(self) -> Dialect:
+        """A cutter for this connection."""
 
     def await_rest(self, join: Callable[[], None]) -> bool:
         """Call `join` before the first chunk that enters while nothing is under way; False if that will never be."""

@@ -63,13 +63,9 @@ class Joint:
         self._waiting = False
         connection, setup = self._connection, self._setup
         framing = connection.observer.framing()
-        dialect = framing.dialect() if framing is not None else None
-        if framing is None or dialect is None:
-            if framing is not None:
-                framing.take_back()
-            return
+        assert framing is not None
         self._setup = None
-        self._director = Director(connection, framing, dialect, setup, self._left)
+        self._director = Director(connection, framing, framing.dialect(), setup, self._left)
 
     def _left(self) -> None:
         self._director = None

@@ -10,6 +10,7 @@ from chaos.model.fault_kind import Phase, split_phase
 from chaos.model.link import Protocol
 from chaos.proxy.errors import BadAttributesError
 from chaos.proxy.message.action import FRAMED, ITEMIZED, Action
+from chaos.proxy.message.nats_answers import ANSWERS, understood
 from chaos.proxy.settings import ToxicSpec
 from chaos.proxy.stage import ToxicType
 
@@ -37,10 +38,7 @@ _ANSWERS = {
     Protocol.POSTGRES: _Answers(
         re.compile(r"(?!0[0-2])[0-9A-Z]{5}").fullmatch, "an SQLSTATE of an error, such as 40001"
     ),
-    Protocol.NATS: _Answers(
-        re.compile(r"no-responders|js-[0-9]{3}(?:-[0-9]{5})?|-ERR(?: .*)?").fullmatch,
-        "no-responders, js-503 (or js-CODE-ERRCODE) or '-ERR text'",
-    ),
+    Protocol.NATS: _Answers(understood, ANSWERS),
 }
 
 
