@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -156,7 +157,7 @@ class TaskConsumer:
             left_ms = budget.remaining_ms()
             if left_ms is not None and left_ms <= 0:
                 raise problems.deadline_exceeded(None, "the task's deadline had passed when it was delivered")
-            await self._worker.perform(self._key(task, message), task, announce=subject)
+            await self._worker.perform(self._key(task), task, announce=subject)
             return None
         except Exception as error:  # noqa: BLE001 - an edge of the service: everything becomes a result
             problem = problems.from_exception(error)
@@ -168,11 +169,10 @@ class TaskConsumer:
             await self._end_with(bus, subject, task, problem)
             return None
 
-    def _key(self, task: QueuedTask, message: Msg) -> str:
+    def _key(self, task: QueuedTask) -> str:
         """The key that makes another delivery of a task find what the first one has stored."""
-        delivered = message.metadata.num_delivered
-        if self._defects.on("no-dedup-on-redelivery") and delivered > 1:
-            return f"{task.op_id}-{delivered}"
+        if self._defects.on("no-dedup-on-redelivery"):
+            return f"{task.op_id}-{secrets.token_hex(4)}"
         return task.op_id
 
     async def _end_with(self, bus: Bus, subject: str, task: QueuedTask, problem: Problem) -> None:
