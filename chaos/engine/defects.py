@@ -53,4 +53,11 @@ DEFECTS: tuple[Defect, ...] = (
         scenario="nats-lost",
         oracles=("recovers",),
     ),
+    Defect(
+        name="other-tenant-answer",
+        error_class="answer of another tenant",
+        about="When a dependency fails, the RAG service gives out its latest good answer, whoever that was for.",
+        scenario="provider-refusing",
+        oracles=("ok-means-ok",),
+    ),
 )
