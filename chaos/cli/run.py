@@ -25,8 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="switch on a defect of the reference backend (repeatable; `chaos-drill defects` lists them)",
     )  # fmt: skip
     parser.add_argument(
-        "--proxy", default="", metavar="URL",
-        help="use the fault proxy that runs there (`chaos-drill attach`, `chaos-drill proxy`) instead of starting one",
+        "--proxy", default="", metavar="URL|PATH",
+        help="use the proxy that runs there (`chaos-drill attach`, a Toxiproxy), or start this toxiproxy-server",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, help="use this seed instead of the scenario's")
     parser.add_argument(

@@ -19,6 +19,7 @@ from chaos import __version__
 from chaos.engine.clock import now_ns
 from chaos.engine.conductor import conduct
 from chaos.engine.own_system import needed_parts, plan_secrets
+from chaos.engine.proxies import check_proxy
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
 from chaos.engine.signals import Signals, catch_signals
@@ -67,10 +68,11 @@ class Outcome(Data, frozen=True, kw_only=True):
 def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = lambda _event: None) -> Outcome:
     """Run a drill to its verdict. Blocks; interrupts (SIGINT, SIGTERM, SIGHUP) end it early, healed and judged; later ones change nothing.
 
-    Raises NotReadyError when something is not installed, JournalError when `out` cannot be written: nothing was started then. Everything
+    Raises UsageError for what the plan's proxy cannot do, NotReadyError when something is not installed or no proxy answers, JournalError when `out` cannot be written: nothing was started then. Everything
     else that goes wrong is in the evidence.
     """
     require_installed(needed_parts(plan))
+    anyio.run(check_proxy, plan)
     with catch_signals() as signals:
         folder = new_run_folder(out, plan.scenario.name, wall_ns=time.time_ns(), random=random.Random())
         _record(plan, folder, listener, signals)

@@ -22,6 +22,7 @@ class StoredLease(Data, frozen=True, kw_only=True):
     """What a run may have changed on a proxy.
 
     `pid` with `start_ticks` (since boot) is its conductor; `links` are the proxies it made: every fault on them is its own.
+    `toxiproxy_url` is that of a real server behind it, on which the run's proxies are named after it.
     """
 
     run_id: str
@@ -29,13 +30,21 @@ class StoredLease(Data, frozen=True, kw_only=True):
     start_ticks: int
     proxy_url: str
     links: tuple[str, ...]
+    toxiproxy_url: str = ""
 
     @classmethod
-    def of_this_process(cls, run_id: str, proxy_url: str, links: tuple[str, ...]) -> Self:
+    def of_this_process(cls, run_id: str, proxy_url: str, links: tuple[str, ...], toxiproxy_url: str = "") -> Self:
         """The lease of a run that this process conducts."""
         own = procfs.stat(os.getpid())
         ticks = own.start_ticks if own is not None else 0
-        return cls(run_id=run_id, pid=os.getpid(), start_ticks=ticks, proxy_url=proxy_url, links=links)
+        return cls(
+            run_id=run_id,
+            pid=os.getpid(),
+            start_ticks=ticks,
+            proxy_url=proxy_url,
+            links=links,
+            toxiproxy_url=toxiproxy_url,
+        )
 
     @property
     def lives(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -61,7 +62,9 @@ def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = No
 
 
 def _proxy_url(text: str) -> str:
-    """The URL of a proxy that runs already, as it is written or without its scheme; empty for none."""
+    """The URL of a proxy that runs already, as it is written or without its scheme, or the path of a toxiproxy-server; empty for none."""
+    if (text and ("/" in text or "\\" in text) and "://" not in text) or Path(text or "-").is_file():
+        return _program(text)
     url = text if not text or "://" in text else f"http://{text}"
     try:
         parts = urlsplit(url)
@@ -71,6 +74,16 @@ def _proxy_url(text: str) -> str:
     if not good:
         raise UsageError(f"{text!r} is no address of a proxy's API; write one such as http://127.0.0.1:8474")
     return url.rstrip("/")
+
+
+def _program(text: str) -> str:
+    """The path of a program that is to be started. Raises UsageError."""
+    path = shutil.which(text)
+    if path is None:
+        raise UsageError(
+            f"--proxy {text}: there is no such program; give a toxiproxy-server, or the URL of a proxy that runs"
+        )
+    return str(Path(path).resolve())
 
 
 def _ledger(scenario: Scenario) -> Ledger:

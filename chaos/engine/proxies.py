@@ -6,9 +6,10 @@ those that the run made are removed.
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -16,8 +17,9 @@ import anyio
 from chaos.engine.clock import now_ns
 from chaos.engine.lease_keeper import keep_renewing
 from chaos.engine.leases import StoredLease, keep_lease
-from chaos.errors import NotReadyError, ProxyError
-from chaos.links import LinkControl, connect_embedded
+from chaos.errors import NotReadyError, ProxyError, UsageError
+from chaos.links import LinkControl, connect_chained, connect_embedded, is_ours
+from chaos.links.toxiproxy_limits import why_not_fault
 from chaos.model.event import AnyEvent, LinkUp, Note
 from chaos.model.link import Link
 from chaos.model.plan import Plan
@@ -26,7 +28,7 @@ from chaos.system.children import Children
 from chaos.system.ports import Address, reserve_port
 from chaos.system.services import HttpReady, ServiceSpec, start_service
 
-__all__ = ["HARD_END_SLACK_MS", "LEASE_TTL_MS", "create_links", "open_proxy"]
+__all__ = ["HARD_END_SLACK_MS", "LEASE_TTL_MS", "check_proxy", "create_links", "open_proxy"]
 
 LEASE_TTL_MS = 5000.0
 HARD_END_SLACK_MS = 5000.0
@@ -35,6 +37,31 @@ _REMOVE_WITHIN_S = 10.0
 _ANY_PORT = "127.0.0.1:0"
 
 Emit = Callable[[AnyEvent], None]
+
+
+async def check_proxy(plan: Plan) -> None:
+    """Refuse at plan time what the plan's proxy cannot do, naming each fault and its link. Nothing is changed.
+
+    Raises UsageError for that, NotReadyError where no proxy answers.
+    """
+    if not plan.proxy:
+        return
+    if "://" in plan.proxy:
+        try:
+            if await is_ours(plan.proxy):
+                return
+        except ProxyError as error:
+            raise NotReadyError(f"{error}; start one with `chaos-drill attach` or leave --proxy out") from error
+    refused = [
+        f"{fault.name} on {', '.join(fault.links)}: {reason}"
+        for fault in plan.faults
+        if (reason := why_not_fault(fault))
+    ]
+    if refused:
+        raise UsageError(
+            f"a Toxiproxy server cannot do this drill: {'; '.join(refused)}; "
+            "leave --proxy out, or give the URL of a `chaos-drill proxy`"
+        )
 
 
 @asynccontextmanager
@@ -49,31 +76,70 @@ async def open_proxy(
     emit: Emit,
     give_up: Callable[[str], None],
 ) -> AsyncIterator[LinkControl]:
-    """Take the lock of the plan's proxy, or start one, and keep its lease alive until `healed`. Raises NotReadyError, ProxyError."""
-    if plan.proxy:
-        async with _leased(plan, plan.proxy, run_id, healed, emit, give_up) as control:
-            yield control
-        return
-    with reserve_port() as hold:
-        argv = ("-P", "-m", "chaos.proxy", "-host", hold.address.host, "-port", str(hold.address.port))
-        spec = ServiceSpec(name="proxy", argv=(sys.executable, *argv), ready=HttpReady(path="/version"))
-        started(await start_service(children, spec, hold, {}, logs / "proxy.log"))
-        async with _leased(plan, f"http://{hold.address}", run_id, healed, emit, give_up) as control:
-            yield control
+    """Take the lock of the plan's proxy, or start one, and keep its lease alive until `healed`.
+
+    A real Toxiproxy gets a recorder of ours in front of it. Raises NotReadyError, ProxyError.
+    """
+    keep = _Keeping(plan=plan, run_id=run_id, healed=healed, emit=emit, give_up=give_up)
+    async with AsyncExitStack() as stack:
+        toxiproxy = ""
+        if plan.proxy and "://" not in plan.proxy:
+            spec = ServiceSpec(name="toxiproxy", argv=(plan.proxy,), ready=HttpReady(path="/version"))
+            toxiproxy = await stack.enter_async_context(_started(spec, children, logs, started))
+        elif plan.proxy and await is_ours(plan.proxy):
+            yield await stack.enter_async_context(keep.leased(plan.proxy))
+            return
+        elif plan.proxy:
+            toxiproxy = plan.proxy
+        spec = ServiceSpec(
+            name="proxy", argv=(sys.executable, "-P", "-m", "chaos.proxy"), ready=HttpReady(path="/version")
+        )
+        own = await stack.enter_async_context(_started(spec, children, logs, started))
+        yield await stack.enter_async_context(keep.leased(own, toxiproxy))
 
 
 @asynccontextmanager
-async def _leased(
-    plan: Plan, url: str, run_id: str, healed: anyio.Event, emit: Emit, give_up: Callable[[str], None]
-) -> AsyncIterator[LinkControl]:
-    lease = StoredLease.of_this_process(run_id, url, tuple(link.name for link in plan.links))
-    with keep_lease(lease):
-        async with connect_embedded(url) as control:
-            await control.acquire(holder=run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(plan))
-            async with anyio.create_task_group() as group:
-                group.start_soon(keep_renewing, control, LEASE_TTL_MS, healed, emit, give_up)
-                yield control
-                group.cancel_scope.cancel()
+async def _started(
+    spec: ServiceSpec, children: Children, logs: Path, started: Callable[[Child], None]
+) -> AsyncIterator[str]:
+    """A proxy as a child of the run on a free port of loopback; both kinds know the same flags. Yields its API's URL."""
+    with reserve_port() as hold:
+        argv = (*spec.argv, "-host", hold.address.host, "-port", str(hold.address.port))
+        child = await start_service(children, dataclasses.replace(spec, argv=argv), hold, {}, logs / f"{spec.name}.log")
+        started(child)
+        yield f"http://{hold.address}"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Keeping:
+    """What keeps a run's right to its faults."""
+
+    plan: Plan
+    run_id: str
+    healed: anyio.Event
+    emit: Emit
+    give_up: Callable[[str], None]
+
+    @asynccontextmanager
+    async def leased(self, url: str, toxiproxy: str = "") -> AsyncIterator[LinkControl]:
+        """Control the proxy, its lease written down before it is taken and kept alive until healed."""
+        names = tuple(link.name for link in self.plan.links)
+        lease = StoredLease.of_this_process(self.run_id, url, names, toxiproxy)
+        with keep_lease(lease):
+            async with self._connected(url, toxiproxy) as control:
+                await control.acquire(holder=self.run_id, ttl_ms=LEASE_TTL_MS, hard_end_ms=_longest_ms(self.plan))
+                async with anyio.create_task_group() as group:
+                    group.start_soon(keep_renewing, control, LEASE_TTL_MS, self.healed, self.emit, self.give_up)
+                    yield control
+                    group.cancel_scope.cancel()
+
+    def _connected(self, url: str, toxiproxy: str) -> AbstractAsyncContextManager[LinkControl]:
+        if not toxiproxy:
+            return connect_embedded(url)
+        return connect_chained(url, toxiproxy, holder=self.run_id, note=self._note)
+
+    def _note(self, text: str) -> None:
+        self.emit(Note(t_ns=now_ns(), text=text))
 
 
 def _longest_ms(plan: Plan) -> float:
@@ -86,7 +152,7 @@ async def create_links(
     control: LinkControl, plan: Plan, upstreams: Mapping[str, Address], emit: Emit
 ) -> AsyncIterator[dict[str, str]]:
     """A listener for every link, by name. Raises NotReadyError for one that cannot be had."""
-    there = {one.name: one for one in await control.status()} if plan.proxy else {}
+    there = {one.name: one for one in await control.status()} if _outlives(plan) else {}
     listeners: dict[str, str] = {}
     made: list[str] = []
     try:
@@ -102,8 +168,13 @@ async def create_links(
             emit(LinkUp(t_ns=now_ns(), link=link.name, listen=listeners[link.name], upstream=upstream))
         yield listeners
     finally:
-        if plan.proxy:
+        if _outlives(plan):
             await _remove(control, made, emit)
+
+
+def _outlives(plan: Plan) -> bool:
+    """Whether the proxy, or the server behind the recorder, was there before the run."""
+    return "://" in plan.proxy
 
 
 async def _create(control: LinkControl, link: Link, upstream: str) -> str:

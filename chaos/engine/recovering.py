@@ -7,6 +7,7 @@ import anyio
 from chaos.engine.leases import StoredLease, stored_leases
 from chaos.errors import HealError, ProxyError
 from chaos.links import connect_embedded
+from chaos.links.guard import remaining_proxies, remove_proxies
 from chaos.system.leftovers import find_leftovers, remove_leftover
 
 __all__ = ["recover"]
@@ -38,8 +39,11 @@ async def _recover(dry_run: bool) -> tuple[list[str], bool]:
         elif lease.lives:
             lines.append(f"run {lease.run_id} is alive (pid {lease.pid}); left alone")
         else:
-            text, healed = await _heal_lease(lease, dry_run)
-            lines.append(text)
+            told = [await _heal_lease(lease, dry_run)]
+            if lease.toxiproxy_url:
+                told.append(await _heal_toxiproxy(lease, dry_run))
+            lines += [text for text, _ in told]
+            healed = all(done for _, done in told)
             clean = clean and healed
             if healed and not dry_run:
                 path.unlink(missing_ok=True)
@@ -61,3 +65,19 @@ async def _heal_lease(lease: StoredLease, dry_run: bool) -> tuple[str, bool]:
     if rest:
         return f"remains on {lease.proxy_url}: {', '.join(rest)}", False
     return f"run {lease.run_id}: no fault of it is left on {lease.proxy_url} (read back)", True
+
+
+async def _heal_toxiproxy(lease: StoredLease, dry_run: bool) -> tuple[str, bool]:
+    """The same for a real server: the proxies that the run made there are named after it, and go as a whole."""
+    names, where = [f"{lease.run_id}.{link}" for link in lease.links], lease.toxiproxy_url
+    try:
+        left = await anyio.to_thread.run_sync(remaining_proxies, where, names)
+        if left and dry_run:
+            return f"left: {len(left)} proxies of run {lease.run_id} on {where}", False
+        await anyio.to_thread.run_sync(remove_proxies, where, left)
+        left = await anyio.to_thread.run_sync(remaining_proxies, where, names)
+    except OSError as error:
+        return f"run {lease.run_id}: the Toxiproxy at {where} does not answer ({error})", False
+    if left:
+        return f"remains on {where}: {', '.join(left)}", False
+    return f"run {lease.run_id}: no proxy of it is left on {where} (read back)", True

@@ -1,6 +1,7 @@
 """The control plane: one port to a fault proxy, and its adapters. Public: see docs/links.md."""
 
-from chaos.links.connecting import connect_links
+from chaos.links.chained import connect_chained
+from chaos.links.connecting import connect_links, is_ours
 from chaos.links.embedded import connect_embedded
 from chaos.links.faulted import faulted
 from chaos.links.own_proxy import embedded_proxy
@@ -20,10 +21,12 @@ __all__ = [
     "Toxic",
     "ToxicStatus",
     "UnsupportedError",
+    "connect_chained",
     "connect_embedded",
     "connect_links",
     "connect_toxiproxy",
     "embedded_proxy",
     "faulted",
+    "is_ours",
     "probe_connect",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chaos.links.toxic import Toxic
+from chaos.model.fault import FaultSpec
 
-__all__ = ["STANDARD_TOXICS", "why_not"]
+__all__ = ["STANDARD_TOXICS", "why_not", "why_not_fault"]
 
 STANDARD_TOXICS = {
     "bandwidth": ("rate",),
@@ -35,6 +36,26 @@ def why_not(toxic: Toxic) -> str | None:
     if unknown:
         return f"{toxic.type} with {', '.join(unknown)}"
     return _deadly(toxic)
+
+
+def why_not_fault(fault: FaultSpec) -> str | None:
+    """What of a scenario's fault a 2.12 server, with a recorder of ours in front of it, cannot do; None if it can.
+
+    `refuse` is its `enabled: false` together with the recorder's own.
+    """
+    if fault.of_messages:
+        return f"{fault.kind} on single messages"
+    picks = [
+        word for word, value in (("operation", fault.operation), ("count", fault.count), ("per", fault.per)) if value
+    ]
+    if picks:
+        return f"{fault.kind} with {', '.join(picks)}"
+    if fault.kind == "refuse":
+        return "refuse with keep_live" if fault.attributes.get("keep_live") else None
+    attributes = {
+        key: value for key, value in fault.attributes.items() if value or key in STANDARD_TOXICS.get(fault.kind, ())
+    }
+    return why_not(Toxic(type=fault.kind, stream=fault.stream.value, attributes=attributes))
 
 
 def _deadly(toxic: Toxic) -> str | None:

@@ -1,0 +1,251 @@
+"""A real Toxiproxy behind a recorder of ours: the real one does the harm, ours sees what passed meanwhile.
+
+    caller -> recorder (our proxy, no toxics) -> toxiproxy-server -> callee
+
+The server counts bytes only when a connection ends, tells no onsets and has no leases. So faults are begun and ended from here: the onset is
+the interval between a request to its API and the reply, and what passes the recorder while a toxic is surely on counts as hit. With a
+toxicity below 1 nobody knows what was hit. A `refuse` closes the recorder's listener together with the server's, or callers would see
+accept-then-close. A guard process takes our proxies from the server if this process dies.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import anyio
+import anyio.abc
+import msgspec
+
+from chaos.errors import ProxyError
+from chaos.links.embedded import connect_embedded
+from chaos.links.guard import Guard, guarded
+from chaos.links.marking import Marker
+from chaos.links.port import ActiveFault, LinkControl, UnsupportedError
+from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
+from chaos.links.toxic import Toxic
+from chaos.links.toxiproxy import connect_toxiproxy
+from chaos.links.toxiproxy_limits import why_not_fault
+from chaos.model.fault import FaultSpec
+from chaos.model.link import Link
+
+__all__ = ["connect_chained"]
+
+_REMOVE_WITHIN_S = 20.0
+_END_WITHIN_S = 26.0  # deleting a toxic can take 25 s where a peer does not read
+
+
+@asynccontextmanager
+async def connect_chained(
+    recorder_url: str, toxiproxy_url: str, *, holder: str, note: Callable[[str], None] = lambda _text: None
+) -> AsyncIterator[LinkControl]:
+    """Control links through both proxies. Our proxies on the server begin with `holder` and end with the block; nothing else is touched.
+
+    `note` hears of faults that could not be begun or ended in time.
+    """
+    with guarded(toxiproxy_url) as guard:
+        async with (
+            connect_embedded(recorder_url) as recorder,
+            connect_toxiproxy(toxiproxy_url, call_within_s=_END_WITHIN_S) as server,
+            anyio.create_task_group() as timers,
+        ):
+            control = _Chained(recorder, server, guard, timers, holder, note)
+            try:
+                yield control
+            finally:
+                timers.cancel_scope.cancel()
+                with anyio.CancelScope(shield=True):
+                    await control.take_down()
+
+
+@dataclass(slots=True)
+class _Armed:
+    """A fault on a link, from its arming until it is over."""
+
+    fault: FaultSpec
+    scope: anyio.CancelScope
+    on: bool = False
+
+
+class _Chained:
+    def __init__(
+        self,
+        recorder: LinkControl,
+        server: LinkControl,
+        guard: Guard,
+        timers: anyio.abc.TaskGroup,
+        holder: str,
+        note: Callable[[str], None],
+    ) -> None:
+        self._recorder = recorder
+        self._server = server
+        self._guard = guard
+        self._timers = timers
+        self._holder = holder
+        self._note = note
+        self._made: dict[str, str] = {}
+        self._armed: dict[str, list[_Armed]] = {}
+        self._marker = Marker()
+
+    def __repr__(self) -> str:
+        return f"<links of {self._server!r} behind {self._recorder!r}>"
+
+    # What the recorder does alone.
+
+    async def now_ns(self) -> int:
+        return await self._recorder.now_ns()
+
+    async def acquire(self, *, holder: str, ttl_ms: float, hard_end_ms: float) -> None:
+        await self._recorder.acquire(holder=holder, ttl_ms=ttl_ms, hard_end_ms=hard_end_ms)
+
+    async def renew(self, *, hard_end_ms: float | None = None) -> None:
+        await self._recorder.renew(hard_end_ms=hard_end_ms)
+        try:
+            self._guard.beat()
+        except BrokenPipeError:
+            raise ProxyError("the guard that would heal the Toxiproxy server if this run died is gone") from None
+
+    async def release(self) -> None:
+        await self._recorder.release()
+
+    async def status(self) -> tuple[LinkStatus, ...]:
+        return await self._recorder.status()
+
+    async def connections(self, link: str | None = None) -> tuple[LinkConnection, ...]:
+        return await self._recorder.connections(link)
+
+    async def end_connection(self, connection: int, *, reset: bool = False) -> None:
+        await self._recorder.end_connection(connection, reset=reset)
+
+    def events(self) -> AsyncIterator[LinkEvent]:
+        return self._recorder.events()
+
+    async def wire(self) -> AsyncIterator[bytes]:
+        """The recorder's log with what the server did meanwhile."""
+        async for frame in self._recorder.wire():
+            for told in self._marker.take():
+                yield told
+            yield self._marker.mark(frame)
+        for told in self._marker.take():
+            yield told
+
+    # What both do.
+
+    async def create(self, link: Link, *, upstream: str, listen: str = "127.0.0.1:0") -> str:
+        name = self._name(link.name)
+        self._guard.watch(name)
+        self._made[link.name] = name
+        at = await self._server.create(Link(name=name), upstream=upstream)
+        return await self._recorder.create(link, upstream=at, listen=listen)
+
+    async def remove(self, link: str) -> None:
+        await self._recorder.remove(link)
+        if link in self._made:
+            await self._server.remove(self._made[link])
+            del self._made[link]
+
+    async def enable(self, link: str, *, enabled: bool) -> None:
+        await self._recorder.enable(link, enabled=enabled)
+
+    async def inject(self, link: str, toxic: Toxic) -> str:
+        return await self._server.inject(self._made[link], toxic)
+
+    async def end(self, link: str, name: str) -> None:
+        await self._server.end(self._made[link], name)
+
+    async def arm(self, fault: FaultSpec, link: str, *, at_ns: int, seed: int) -> None:
+        reason = why_not_fault(fault)
+        if reason is not None:
+            raise UnsupportedError(f"{fault.name} on {link}: a Toxiproxy server cannot do {reason}")
+        if fault.kind == "refuse":
+            await self._recorder.arm(fault, link, at_ns=at_ns, seed=seed)
+        armed = _Armed(fault, anyio.CancelScope())
+        self._armed.setdefault(link, []).append(armed)
+        self._timers.start_soon(self._live, armed, link, at_ns)
+
+    async def _live(self, armed: _Armed, link: str, at_ns: int) -> None:
+        """A fault's life on the server: begun at its time, ended at its end."""
+        fault = armed.fault
+        with armed.scope:
+            await _until(at_ns)
+            try:
+                await self._begin(armed, link)
+            except ProxyError as error:
+                self._note(f"{fault.name} on {link} could not be begun: {error}")
+                return
+            await _until(at_ns + int(fault.for_ms * 1e6))
+            try:
+                await self._finish(armed, link, "ended")
+            except ProxyError as error:
+                self._note(f"{fault.name} on {link} could not be ended in time: {error}")
+
+    async def _begin(self, armed: _Armed, link: str) -> None:
+        fault, asked_ns = armed.fault, time.monotonic_ns()
+        armed.on = True  # from the request on it may act, whatever becomes of the answer
+        if fault.kind == "refuse":
+            await self._server.enable(self._made[link], enabled=False)
+            return
+        toxic = Toxic(
+            type=fault.kind,
+            name=fault.name,
+            stream=fault.stream.value,
+            toxicity=fault.toxicity,
+            attributes=fault.attributes,
+        )
+        await self._server.inject(self._made[link], toxic)
+        self._marker.begins(fault.name, link, asked_ns, sure_ns=time.monotonic_ns(), all_hit=fault.toxicity >= 1)
+
+    async def _finish(self, armed: _Armed, link: str, how: str) -> None:
+        """End it on the server, shielded: half an end would leave the fault and lose its name."""
+        fault, asked_ns = armed.fault, time.monotonic_ns()
+        with anyio.CancelScope(shield=True):
+            if fault.kind == "refuse":
+                await self._server.enable(self._made[link], enabled=True)
+            else:
+                self._marker.unsure(fault.name, link, asked_ns)
+                await self._server.end(self._made[link], fault.name)
+                self._marker.ends(fault.name, link, time.monotonic_ns(), how)
+            armed.on = False
+
+    async def heal(self, link: str) -> None:
+        for armed in self._armed.pop(link, []):
+            armed.scope.cancel()
+            if armed.on:
+                await self._finish(armed, link, "healed")
+        await self._server.heal(self._made[link])
+        await self._recorder.heal(link)
+
+    async def read_back(self) -> tuple[ActiveFault, ...]:
+        links = {name: link for link, name in self._made.items()}
+        found = [
+            msgspec.structs.replace(one, link=links.get(one.link, one.link)) for one in await self._server.read_back()
+        ]
+        shut = [
+            ActiveFault(fault=armed.fault.name, link=link)
+            for link, many in self._armed.items()
+            for armed in many
+            if armed.on and armed.fault.kind == "refuse"
+        ]
+        return (*found, *shut, *await self._recorder.read_back())
+
+    async def take_down(self) -> None:
+        """Take every proxy of ours from the server; what cannot be reached is the guard's to tell."""
+        with anyio.move_on_after(_REMOVE_WITHIN_S):
+            for link in tuple(self._made):
+                with suppress(ProxyError):
+                    await self._server.remove(self._made[link])
+                    del self._made[link]
+        if self._made:
+            raise ProxyError(
+                f"still on {self._server!r}: {', '.join(self._made.values())}; `chaos-drill recover` removes them"
+            )
+
+    def _name(self, link: str) -> str:
+        return f"{self._holder}.{link}"
+
+
+async def _until(t_ns: int) -> None:
+    while (left_ns := t_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - time is what we wait for
+        await anyio.sleep(left_ns / 1e9)
