@@ -1,7 +1,8 @@
 """A guard for faults on a proxy that knows no leases: it takes our proxies from the server when its starter dies or falls silent.
 
-    with guarded(url, names) as guard:
-        guard.beat()        # at least every TTL
+    with guarded(url) as guard:
+        guard.watch(name)   # before it is made
+        guard.beat()        # well within every TTL
 
 A process of its own, in a session of its own: it outlives a SIGKILL of its starter, whose end it sees as the end of its standard input.
 Told that all is well it ends without touching anything.
@@ -74,7 +75,7 @@ class Guard:
 def guarded(url: str) -> Iterator[Guard]:
     """A guard beside the block. It is dismissed when the block ends well, and does its work when it does not."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "chaos.links.guard", url], stdin=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-P", "-m", "chaos.links", url], stdin=subprocess.PIPE, start_new_session=True
     )
     guard = Guard(process)
     try:
@@ -161,7 +162,3 @@ def _call(url: str, method: str, path: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-if __name__ == "__main__":
-    raise SystemExit(keep_guard(sys.argv[1]))

@@ -1,0 +1,204 @@
+"""A real Toxiproxy behind a recorder of ours: faults begin and end on it, what passed is marked, and nothing of ours stays."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import msgspec
+import pytest
+
+from chaos.links import (
+    LinkControl,
+    Toxic,
+    UnsupportedError,
+    connect_chained,
+    connect_toxiproxy,
+    embedded_proxy,
+    is_ours,
+    probe_connect,
+)  # fmt: skip
+from chaos.links.guard import guarded, remaining_proxies
+from chaos.links.toxiproxy_limits import why_not_fault
+from chaos.model.fault import FAULT_KINDS, FaultSpec
+from chaos.model.link import Link
+from chaos.model.wire_record import WireRecord
+from tests.links.servers import WITHIN_S, echo, real_toxiproxy, round_trip
+
+OTHERS = Link(name="somebody>else")
+THEIRS = Toxic(type="latency", name="theirs", attributes={"latency": 5})
+
+
+def fault(kind: str, *, for_ms: float = 60_000, **more: object) -> FaultSpec:
+    """A fault on the link a>b."""
+    return FaultSpec(name="f", kind=kind, links=("a>b",), at_ms=0, for_ms=for_ms, **more)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def chain() -> AsyncIterator[tuple[LinkControl, str, str]]:
+    """Control of both, the link's address, and the real server's URL, on which somebody else has a proxy with a toxic."""
+    async with real_toxiproxy() as server, embedded_proxy() as recorder, echo() as upstream:
+        async with connect_toxiproxy(server) as others:
+            await others.create(OTHERS, upstream=upstream)
+            await others.inject(OTHERS.name, THEIRS)
+            with anyio.fail_after(WITHIN_S * 3):
+                async with connect_chained(recorder, server, holder="run-1") as control:
+                    await control.acquire(holder="run-1", ttl_ms=5000, hard_end_ms=60_000)
+                    yield control, await control.create(Link(name="a>b"), upstream=upstream), server
+            assert [one.fault for one in await others.read_back() if one.link == OTHERS.name] == ["theirs"]
+        assert remaining_proxies(server, ["run-1.a>b"]) == ()
+
+
+async def until_on(control: LinkControl) -> None:
+    """Wait until the fault is read back; another process' clock can only be polled."""
+    while not await control.read_back():
+        await anyio.sleep(0.01)
+
+
+async def test_a_toxic_acts_and_is_healed() -> None:
+    """Read back while it is on; healed it is gone, and the link goes on."""
+    async with chain() as (control, listen, _):
+        await control.arm(fault("timeout", attributes={"timeout": 0}), "a>b", at_ns=time.monotonic_ns(), seed=1)
+        await until_on(control)
+        [active] = await control.read_back()
+        assert (active.fault, active.link) == ("f", "a>b")
+        await control.heal("a>b")
+        assert await control.read_back() == ()
+        assert await round_trip(listen, b"again") == b"again"
+
+
+async def test_a_refuse_closes_the_recorder_too() -> None:
+    """Callers see a refused connect, not an accept and a close; healed both listen again."""
+    async with chain() as (control, listen, _):
+        await control.arm(fault("refuse"), "a>b", at_ns=time.monotonic_ns(), seed=1)
+        while await probe_connect(listen) != "refused":
+            await anyio.sleep(0.01)
+        await until_on(control)
+        await control.heal("a>b")
+        assert await round_trip(listen, b"again") == b"again"
+
+
+async def test_a_fault_ends_by_itself_and_its_hits_are_marked() -> None:
+    """Onset, end and what passed in between stand in the log of the recorder."""
+    async with chain() as (control, listen, _):
+        records: list[WireRecord] = []
+
+        async def follow() -> None:
+            async for frame in control.wire():
+                records.extend(msgspec.msgpack.decode(frame, type=list[WireRecord]))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(follow)
+            await round_trip(listen, b"before")
+            slow = fault("latency", for_ms=400, attributes={"latency": 1})
+            await control.arm(slow, "a>b", at_ns=time.monotonic_ns(), seed=1)
+            await until_on(control)
+            await round_trip(listen, b"meanwhile")
+            while not any(one.kind == "off" for one in records):
+                await round_trip(listen, b"x")
+            group.cancel_scope.cancel()
+        on, off = (next(one for one in records if one.kind == kind) for kind in ("on", "off"))
+        assert on.t_ns < off.t_ns
+        assert off.status == "ended"
+        closes = [one for one in records if one.kind == "close"]
+        assert closes[0].faults == ()
+        assert any(one.faults == ("f",) for one in closes)
+        assert await control.read_back() == ()
+
+
+async def test_what_a_real_server_cannot_do_is_refused_before_anything_happens() -> None:
+    """Named with the fault and the link."""
+    async with chain() as (control, _, _):
+        with pytest.raises(UnsupportedError, match="f on a>b: a Toxiproxy server cannot do cut on single messages"):
+            await control.arm(fault("cut"), "a>b", at_ns=time.monotonic_ns(), seed=1)
+        assert await control.read_back() == ()
+
+
+@pytest.mark.parametrize("kind", sorted(FAULT_KINDS))
+def test_every_kind_is_either_done_or_refused_by_name(kind: str) -> None:
+    """The eight toxics and refuse; everything else has a reason."""
+    sizes = {"average_size": 10} if kind == "slicer" else {}
+    reason = why_not_fault(fault(kind, attributes=sizes, answer="503" if kind == "error" else ""))
+    done = FAULT_KINDS[kind].standard or kind == "refuse"
+    assert (reason is None) is done
+    assert reason is None or kind in reason
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({"count": {"first": 1}}, "latency with count"),
+        ({"operation": "COMMIT", "per": "link", "count": {"nth": 1}}, "latency with operation, count, per"),
+    ],
+)
+def test_picking_messages_is_refused(more: dict[str, object], reason: str) -> None:
+    """A real server counts nothing."""
+    assert why_not_fault(fault("latency", attributes={"latency": 1}, **more)) == reason
+
+
+async def test_the_guard_heals_when_its_starter_is_killed() -> None:
+    """SIGKILL: within ten seconds our proxy is gone from the server, and that of somebody else is as it was."""
+    async with real_toxiproxy() as server, echo() as upstream, connect_toxiproxy(server) as others:
+        await others.create(OTHERS, upstream=upstream)
+        await others.inject(OTHERS.name, THEIRS)
+        await others.create(Link(name="run-1.a>b"), upstream=upstream)
+        starter = subprocess.Popen(
+            [sys.executable, "-c", STARTER, server], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+        )
+        assert starter.stdout is not None
+        guard = int(await anyio.to_thread.run_sync(starter.stdout.readline))
+        starter.send_signal(signal.SIGKILL)
+        starter.wait()
+        with anyio.fail_after(10):
+            while remaining_proxies(server, ["run-1.a>b"]):
+                await anyio.sleep(0.05)
+        assert [(one.link, one.fault) for one in await others.read_back()] == [(OTHERS.name, "theirs")]
+        starter.stdout.close()
+        with anyio.fail_after(10):
+            while _lives(guard):
+                await anyio.sleep(0.05)
+
+
+STARTER = """
+import sys, time
+from chaos.links.guard import guarded
+with guarded(sys.argv[1]) as guard:
+    guard.watch("run-1.a>b")
+    print(guard.pid, flush=True)
+    while True:
+        guard.beat()
+        time.sleep(0.5)
+"""
+
+
+async def test_the_guard_touches_nothing_when_all_is_well() -> None:
+    """Dismissed, it ends; the proxy is there."""
+    async with real_toxiproxy() as server, echo() as upstream, connect_toxiproxy(server) as others:
+        await others.create(Link(name="run-1.a>b"), upstream=upstream)
+        with guarded(server) as guard:
+            guard.watch("run-1.a>b")
+            guard.beat()
+        assert not _lives(guard.pid)
+        assert remaining_proxies(server, ["run-1.a>b", "run-1.c>d"]) == ("run-1.a>b",)
+        await others.remove("run-1.a>b")
+
+
+async def test_the_kinds_are_told_apart() -> None:
+    """A real server knows nothing of ours."""
+    async with real_toxiproxy() as server, embedded_proxy() as own:
+        assert not await is_ours(server)
+        assert await is_ours(own)
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process that is not our child is there; one whose parent never reaped it counts as gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - gone between a look and an open
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,78 @@
+"""Marks of faults that a real server did, put into our recorder's log: what passed while a fault was surely on, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from chaos.links.marking import Marker
+from chaos.model.wire_record import WireRecord
+
+MS = 1_000_000
+
+
+def batch(*records: tuple[Any, ...]) -> bytes:
+    """A batch as the recorder ships it."""
+    return msgspec.msgpack.encode(list(records))
+
+
+def faults(data: bytes) -> list[tuple[str, ...]]:
+    """The faults of each record."""
+    return [one.faults for one in msgspec.msgpack.decode(data, type=list[WireRecord])]
+
+
+def request(t_ms: int, link: str = "a>b", kind: str = "request") -> tuple[Any, ...]:
+    """A record with as few fields as the proxy sends."""
+    return (t_ms * MS, kind, link, 1, 1, ">", "GET /", 10)
+
+
+def test_without_a_fault_a_batch_is_passed_on_as_it_is() -> None:
+    """Not even decoded: it may be anything."""
+    assert Marker().mark(b"as it is") == b"as it is"
+
+
+@pytest.mark.parametrize(
+    ("t_ms", "marked"), [(99, False), (100, False), (105, True), (150, True), (200, True), (201, False), (300, False)]
+)
+def test_what_passes_while_it_is_surely_on_is_hit(t_ms: int, marked: bool) -> None:
+    """From the reply to the request that began it, until the request that ended it."""
+    marker = Marker()
+    marker.begins("slow", "a>b", 95 * MS, sure_ns=101 * MS, all_hit=True)
+    marker.unsure("slow", "a>b", 200 * MS)
+    marker.ends("slow", "a>b", 230 * MS, "ended")
+    assert faults(marker.mark(batch(request(t_ms)))) == [("slow",) if marked else ()]
+
+
+def test_only_messages_and_closes_of_its_link_are_marked() -> None:
+    """An `open` is no message, and another link is another link; a mark that is there already stays."""
+    marker = Marker()
+    marker.begins("slow", "a>b", 0, sure_ns=1, all_hit=True)
+    records = (
+        request(5),
+        request(6, "c>d"),
+        (7 * MS, "open", "a>b", 2),
+        (8 * MS, "close", "a>b", 1, 0, "", "", 20, ("other",), "fin"),
+        (9 * MS, "reply", "a>b", 1, 1, "<", "GET /", 10, (), "200"),
+    )
+    assert faults(marker.mark(batch(*records))) == [("slow",), (), (), ("other", "slow"), ("slow",)]
+
+
+def test_with_a_toxicity_below_one_nobody_knows() -> None:
+    """Nothing is marked: a hit that was not is worse than none."""
+    marker = Marker()
+    marker.begins("slow", "a>b", 0, sure_ns=1, all_hit=False)
+    assert faults(marker.mark(batch(request(5)))) == [()]
+
+
+def test_onset_and_end_are_told_once() -> None:
+    """The onset is the earliest moment at which it may have begun, the end the latest."""
+    marker = Marker()
+    marker.begins("slow", "a>b", 95, sure_ns=101, all_hit=True)
+    marker.ends("slow", "a>b", 230, "healed")
+    [told] = marker.take()
+    on, off = msgspec.msgpack.decode(told, type=list[WireRecord])
+    assert (on.t_ns, on.kind, on.link, on.faults) == (95, "on", "a>b", ("slow",))
+    assert (off.t_ns, off.kind, off.status, off.faults) == (230, "off", "healed", ("slow",))
+    assert marker.take() == []
