@@ -131,7 +131,12 @@ class PostgresFramer(RequestSide):
             if work.last:
                 break
 
+    def _copy(self, _data: bytes, _start: int, _seen: int, _size: int, _stop: int, _t_ns: int) -> None:
+        self._copying, self._copied = self._current(), False
+
     def _finish(self, work: Work, stop: int, t_ns: int, digest: str = "") -> None:
+        if work is self._copying:
+            self._copying = None
         if work.number:
             closing = (work.number, work.signature, work.nbytes, work.status or "ok", NO_CONTEXT, digest, 0, False)
             self._close(self.down, stop, t_ns, closing)
@@ -178,5 +183,6 @@ _BACKEND: dict[int, Handler | None] = {
     ord("n"): PostgresFramer._described,
     ord("K"): PostgresFramer._key,
     ord("A"): PostgresFramer._notified,
-    **dict.fromkeys(b"23DdGHWNRSVctv"),  # rows, COPY, notices, authentication, parameters and so on
+    ord("G"): PostgresFramer._copy,
+    **dict.fromkeys(b"23DdHWNRSVctv"),  # rows, COPY, notices, authentication, parameters and so on
 }

@@ -24,12 +24,14 @@ class Work:
         "number",
         "signature",
         "status",
+        "synced",
     )
 
     def __init__(self, number: int, signature: str, *, last: bool = False, ends: bytes = b"") -> None:
         self.number = number
         self.signature = signature
         self.last = last  # its end is ReadyForQuery
+        self.synced = False  # and a Sync asked for that, no query
         self.ends = ends  # the types of message that end it before that
         self.executes = 1
         self.answered = False

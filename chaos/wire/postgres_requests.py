@@ -39,7 +39,19 @@ def _unknown(*_: object) -> None:
 class RequestSide(MessageFramer):
     """The caller's half of a connection's framing, and what both halves know."""
 
-    __slots__ = ("_asked", "_failed", "_group", "_pid", "_replied", "_statements", "_work", "opened", "state")
+    __slots__ = (
+        "_asked",
+        "_copied",
+        "_copying",
+        "_failed",
+        "_group",
+        "_pid",
+        "_replied",
+        "_statements",
+        "_work",
+        "opened",
+        "state",
+    )
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
@@ -50,6 +62,8 @@ class RequestSide(MessageFramer):
         self._work: deque[Work] = deque()  # what is not answered yet, oldest first
         self._group: list[Work] = []  # what came since the last Sync
         self._failed = False  # an error was told: everything up to the next ReadyForQuery is skipped
+        self._copying: Work | None = None  # whose COPY data the caller sends
+        self._copied = False  # and has sent to its end
         self._replied = 0  # the offset to which replies are accounted for
         self._pid = ""
 
@@ -190,12 +204,21 @@ class RequestSide(MessageFramer):
     def _sync(self, _data: bytes, _start: int, _seen: int, _size: int, _: int, t_ns: int) -> None:
         self._prepared_apart(t_ns)
         if self._group:
-            self._group[-1].last = True
+            self._group[-1].last = self._group[-1].synced = True
+        elif self._copying is not None and (not self._copied or self._copying.synced):
+            # During COPY the server passes over it (section 54.2.6): the one sent with the question is lost, and sent again.
+            if self._copied:
+                self._copying = None
         else:
             self._work.append(Work(0, "", last=True))
             if len(self._work) > _OPEN_LIMIT:
                 self._go_raw(self.up, t_ns)
         self._group = []
+
+    def _copy_ends(self, _data: bytes, _start: int, _seen: int, _size: int, _: int, _t_ns: int) -> None:
+        if self._copying is None and self._work:  # it did not wait for the callee to agree
+            self._copying = self._work[-1]
+        self._copied = True
 
     def _prepared_apart(self, t_ns: int) -> None:
         """Statements were parsed or described since, and none was executed: that is work of its own."""
@@ -217,5 +240,7 @@ _FRONTEND: dict[int, Handler | None] = {
     ord("H"): RequestSide._flush,
     ord("S"): RequestSide._sync,
     ord("F"): RequestSide._call,
-    **dict.fromkeys(b"dcfpX"),  # COPY data, its end and failure, passwords, Terminate
+    ord("c"): RequestSide._copy_ends,
+    ord("f"): RequestSide._copy_ends,
+    **dict.fromkeys(b"dpX"),  # COPY data, passwords, Terminate
 }

@@ -190,6 +190,32 @@ SHAPES: dict[str, tuple[list[Step], Brief]] = {
         ],
         pair(2, "COPY", "COPY 2"),
     ),
+    "copy-in-by-execute": (
+        [
+            (">", parse("", "COPY t FROM STDIN") + bind("") + execute() + SYNC),
+            ("<", message("1") + message("2") + message("G", b"\0\0\0")),
+            (">", message("d", b"1\n") + SYNC + FLUSH + message("c") + SYNC),  # the first two Syncs are lost in the COPY
+            ("<", done("COPY 1") + ready()),
+            (">", query("COMMIT")),
+            ("<", done("COMMIT") + ready()),
+            (">", SYNC),
+            ("<", ready()),
+            (">", query("ROLLBACK")),
+            ("<", done("ROLLBACK") + ready()),
+        ],
+        pair(2, "COPY", "COPY 1") + pair(3, "COMMIT", "COMMIT") + pair(4, "ROLLBACK", "ROLLBACK"),
+    ),
+    "copy-in-by-execute-and-flush": (
+        [
+            (">", parse("", "COPY t FROM STDIN") + bind("") + execute() + FLUSH),
+            ("<", message("1") + message("2") + message("G", b"\0\0\0")),
+            (">", message("f", b"no\0") + SYNC),
+            ("<", failed("57014") + ready()),
+            (">", query("COMMIT")),
+            ("<", done("COMMIT") + ready()),
+        ],
+        pair(2, "COPY", "57014") + pair(3, "COMMIT", "COMMIT"),
+    ),
     "copy-out": (
         [
             (">", query("copy t to stdout")),
