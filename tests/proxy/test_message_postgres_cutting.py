@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterable
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -342,15 +343,23 @@ def test_every_size_of_chunks_gives_the_same_turns(size: int) -> None:
     assert both(pieces, opened=False) == both(EVERYTHING, opened=False)
 
 
-@given(st.data())
-@settings(max_examples=100)
-def test_every_split_gives_the_same_turns(data: st.DataObject) -> None:
+@given(st.integers(0, 1 << 32))
+def test_every_split_gives_the_same_turns(seed: int) -> None:
     """Wherever both streams are cut."""
-    pieces: list[Step] = []
+    random, pieces = Random(seed), list[Step]()
     for way, step in EVERYTHING:
-        marks = data.draw(st.lists(st.integers(0, len(step)), max_size=4).map(sorted))
+        marks = sorted(random.choices(range(len(step) + 1), k=random.randrange(6)))
         pieces += [(way, step[start:stop]) for start, stop in itertools.pairwise([0, *marks, len(step)])]
     assert both(pieces, opened=False) == both(EVERYTHING, opened=False)
+
+
+def test_a_split_at_any_byte_gives_the_same_turns() -> None:
+    """Each step of the conversation comes in two chunks, cut at each of its bytes in turn."""
+    whole = both(EVERYTHING, opened=False)
+    for index, (way, data) in enumerate(EVERYTHING):
+        for at in range(1, len(data)):
+            pieces = [*EVERYTHING[:index], (way, data[:at]), (way, data[at:]), *EVERYTHING[index + 1 :]]
+            assert both(pieces, opened=False) == whole
 
 
 WORDS = [

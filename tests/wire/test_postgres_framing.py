@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import struct
+from random import Random
 from typing import Any
 
 import pytest
@@ -194,7 +195,10 @@ SHAPES: dict[str, tuple[list[Step], Brief]] = {
         [
             (">", parse("", "COPY t FROM STDIN") + bind("") + execute() + SYNC),
             ("<", message("1") + message("2") + message("G", b"\0\0\0")),
-            (">", message("d", b"1\n") + SYNC + FLUSH + message("c") + SYNC),  # the first two Syncs are lost in the COPY
+            (
+                ">",
+                message("d", b"1\n") + SYNC + FLUSH + message("c") + SYNC,
+            ),  # the first two Syncs are lost in the COPY
             ("<", done("COPY 1") + ready()),
             (">", query("COMMIT")),
             ("<", done("COMMIT") + ready()),
@@ -328,6 +332,27 @@ def test_any_split_gives_the_same_records(size: int) -> None:
         for at in range(0, len(data), step)
     ]
     assert run(pieces) == run(EVERYTHING)
+
+
+SMALL = [(way, data) for way, data in EVERYTHING if len(data) < 40_000]
+
+
+def test_a_split_at_any_byte_gives_the_same_records() -> None:
+    """Each step of the conversation comes in two chunks, cut at each of its bytes in turn."""
+    whole = run(SMALL)
+    for index, (way, data) in enumerate(SMALL):
+        for at in range(1, len(data)):
+            assert run([*SMALL[:index], (way, data[:at]), (way, data[at:]), *SMALL[index + 1 :]]) == whole
+
+
+@given(st.integers(0, 1 << 32))
+def test_any_splits_give_the_same_records(seed: int) -> None:
+    """Wherever the chunks of both streams end."""
+    random, pieces = Random(seed), list[Step]()
+    for way, step in SMALL:
+        marks = sorted(random.choices(range(len(step) + 1), k=random.randrange(6)))
+        pieces += [(way, step[start:stop]) for start, stop in itertools.pairwise([0, *marks, len(step)])]
+    assert run(pieces) == run(SMALL)
 
 
 @given(st.lists(st.tuples(st.sampled_from("><"), st.sampled_from([

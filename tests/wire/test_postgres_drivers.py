@@ -1,0 +1,63 @@
+"""The traffic of drivers and programs through a framed link: byte for byte, every exchange framed and answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.model.link import Protocol
+from chaos.model.wire_record import WireRecord
+from chaos.system import PostgresServer
+from tests.wire.postgres_workloads import asyncpg_everything, programs_everything, psycopg_everything
+
+
+@pytest.fixture
+async def teed(teed_of: Any, postgres_server: PostgresServer) -> Any:
+    """A Postgres link."""
+    return await teed_of(Protocol.POSTGRES, postgres_server.address)
+
+
+def assert_framed(records: list[WireRecord]) -> None:
+    """Every request has its reply with a real status, and nothing was given up."""
+    assert not [row for row in records if row.kind == "raw"]
+    asked = {(row.connection, row.number) for row in records if row.kind == "request" and row.direction == ">"}
+    told = Counter((row.connection, row.number) for row in records if row.kind == "reply" and row.number)
+    silent = {(row.connection, row.number) for row in records if row.signature == "cancel"}
+    assert told == Counter(asked - silent)
+    assert not [row for row in records if row.kind == "reply" and row.status in {"aborted", "unframed", ""}]
+
+
+async def test_asyncpg_in_daily_life(teed: Any, postgres_server: PostgresServer) -> None:
+    """Whatever asyncpg sends passes as it is, and each of its exchanges is told."""
+    await asyncpg_everything(postgres_server.dsn_through(teed.address).reveal())
+    records = await teed.records()
+    teed.assert_untouched()
+    assert_framed(records)
+
+
+async def test_psycopg_in_daily_life(teed: Any, postgres_server: PostgresServer) -> None:
+    """Whatever libpq sends passes as it is: pipelines with Flush, and COPY by Execute, whose first Sync the server passes over."""
+    await psycopg_everything(postgres_server.dsn_through(teed.address).reveal())
+    records = await teed.records()
+    teed.assert_untouched()
+    assert_framed(records)
+    by_execute = [
+        row.status for row in records if row.kind == "reply" and row.connection == 2 and row.signature == "COPY"
+    ]
+    assert by_execute == ["COPY 1", "57014", "22P02"]
+    assert [row.status for row in records if row.kind == "reply" and row.signature.startswith("UPDATE")] == [
+        "UPDATE 1"
+    ] * 2
+
+
+async def test_programs_in_daily_life(teed: Any, postgres_server: PostgresServer, tmp_path: Path) -> None:
+    """Whatever pgbench and psql send passes as it is, in every mode of pgbench."""
+    await programs_everything(postgres_server.dsn_through(teed.address).reveal(), tmp_path)
+    records = await teed.records()
+    teed.assert_untouched()
+    assert_framed(records)
+    updates = [row for row in records if row.kind == "reply" and row.signature.startswith("UPDATE pgbench_accounts")]
+    assert [row.status for row in updates] == ["UPDATE 1"] * (3 * 120 + 30)
