@@ -170,6 +170,7 @@ SHAPES: dict[str, tuple[list[Step], list[Cut]]] = {
             (">", 3, parse("u", "C") + SYNC, 0, WHOLE),
             (">", 4, query("D"), 0, WHOLE),
             ("<", 1, failed("42601"), 0, OVER),
+            ("<", 2, b"", 0, OVER),
             ("<", 3, NOTICE + ready(), 0, OVER),
             ("<", 4, done("D") + ready(), 0, TEXT | OVER),
         ],

@@ -25,6 +25,7 @@ _PAYLOAD = frozenset(b"TtCRV")
 _ASKS = ord("G")  # CopyInResponse
 _KINDS = _ITEMS | _ENDS_ONE | frozenset(b"tAcEGHKNRSVWvZ")
 _NO = ord("N")
+_OVER = Part.REPLY | Part.DONE
 _AT_LAST = Part.DONE | Part.ENDS
 
 
@@ -60,6 +61,9 @@ class Answering:
         self._buffer += data
         pieces: list[Piece] = []
         while self._buffer and (piece := self._next()) is not None:
+            if self._talk.skipped:
+                pieces += [Piece(b"", question, _OVER) for question in self._talk.skipped]
+                self._talk.skipped.clear()
             pieces.append(piece)
         return pieces
 
@@ -98,7 +102,7 @@ class Answering:
         talk = self._talk
         if kind == ord("Z"):
             return self._ready(size)
-        if question is None or kind == ord("A"):
+        if question is None or kind == ord("A") or (question.hidden and kind == ord("S")):
             return None, Part.NONE
         if question.ends is Ends.STARTUP:
             return self._starting(kind, size, question)
@@ -130,12 +134,12 @@ class Answering:
             return None, Part.NONE
         question.before = before
         talk.finish(question, state)
-        return question, Part.REPLY | Part.DONE
+        return question, _OVER
 
     def _starting(self, kind: int, size: int, question: Question) -> tuple[Question | None, Part]:
         if kind == ord("E"):
             self._talk.finish(question, self._talk.state)
-            return question, Part.REPLY | Part.DONE
+            return question, _OVER
         if kind == ord("R") and 9 <= size <= _WHOLE_BYTES and _CODE(self._buffer, 5)[0] == 0:
             question.authenticated = True
             return question, Part.REPLY | Part.PAYLOAD
@@ -156,7 +160,7 @@ class Answering:
             return Piece(self._take(stop))
         if not left:
             self._talk.finish(question, self._talk.state)
-        return Piece(self._take(stop), question, Part.REPLY if left else Part.REPLY | Part.DONE)
+        return Piece(self._take(stop), question, Part.REPLY if left else _OVER)
 
     def _begin(self, size: int, turn: Question | None, part: Part, *, item: int = 0) -> Piece:
         """A message, or as much of it as there is."""

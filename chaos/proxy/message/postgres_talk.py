@@ -56,7 +56,18 @@ class Question(Turn):
 class Talk:
     """One connection. `opened`: the first packets are over; `state`: what the latest ReadyForQuery told of the transaction."""
 
-    __slots__ = ("behind", "copied", "copying", "encrypting", "failed", "opened", "questions", "raw", "state")
+    __slots__ = (
+        "behind",
+        "copied",
+        "copying",
+        "encrypting",
+        "failed",
+        "opened",
+        "questions",
+        "raw",
+        "skipped",
+        "state",
+    )
 
     def __init__(self, *, opened: bool, state: str) -> None:
         self.opened = opened
@@ -66,6 +77,7 @@ class Talk:
         self.behind = False  # portions came since the last Sync
         self.failed = False  # after an error in a portion: everything is skipped up to the next Sync
         self.questions: deque[Question] = deque()
+        self.skipped: list[Question] = []  # over without a word, behind an error
         self.copying: Question | None = None  # whose COPY the caller is sending
         self.copied = False  # and has sent to its end
 
@@ -76,18 +88,27 @@ class Talk:
             self.raw = True
 
     def current(self) -> Question | None:
-        """What the callee is answering."""
-        if not self.failed:
-            return self.questions[0] if self.questions else None
-        return next((question for question in self.questions if question.ends is Ends.READY), None)
+        """What the callee is answering; behind an error that is the next Sync."""
+        if self.failed:
+            synced = next((question for question in self.questions if question.ends is Ends.READY), None)
+            if synced is None:
+                return None
+            self._skip_to(synced)
+        return self.questions[0] if self.questions else None
 
     def finish(self, question: Question, state: str) -> None:
-        """Its answer is over, and with it everything before it, which was skipped."""
+        """Its answer is over."""
+        self._skip_to(question)
+        self.questions.popleft()
         question.over, question.after = True, state
-        while self.questions and self.questions.popleft() is not question:
-            pass
         if self.copying is question:
             self.copying = None
+
+    def _skip_to(self, question: Question) -> None:
+        while self.questions[0] is not question:
+            skipped = self.questions.popleft()
+            skipped.over = True
+            self.skipped.append(skipped)
 
     def forget(self, question: Question) -> None:
         """No answer to it will come."""
