@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from functools import lru_cache
 
 from chaos.model.base import Data
 
@@ -38,11 +40,15 @@ def parse_link_name(name: str) -> tuple[str, str]:
 
 
 class Link(Data, frozen=True, kw_only=True):
-    """One edge. `listen` and `upstream` are `host:port`, or None where bring-up decides (port 0 on loopback)."""
+    """One edge. `listen` and `upstream` are `host:port`, or None where bring-up decides (port 0 on loopback).
+
+    `traced`: the caller's messages carry trace context, but for those whose signature is like one of `untraced`.
+    """
 
     name: str
     protocol: Protocol = Protocol.TCP
     traced: bool = False
+    untraced: tuple[str, ...] = ()
     tls: Tls = Tls.NONE
     server_name: str | None = None
     listen: str | None = None
@@ -61,6 +67,16 @@ class Link(Data, frozen=True, kw_only=True):
     def callee(self) -> str:
         """Who is called on this link."""
         return parse_link_name(self.name)[1]
+
+    def may_lack_context(self, signature: str) -> bool:
+        """True if `untraced` lists the signature: `*` stands for anything, `/...` for a route whatever the method."""
+        return any(_like(pattern).fullmatch(signature) for pattern in self.untraced)
+
+
+@lru_cache(maxsize=1024)
+def _like(pattern: str) -> re.Pattern[str]:
+    text = f"* {pattern}" if pattern.startswith("/") else pattern
+    return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
 
 
 def match_links(pattern: str, names: tuple[str, ...]) -> tuple[str, ...]:

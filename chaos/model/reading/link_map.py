@@ -7,7 +7,7 @@ from pathlib import PurePath
 from chaos.model.link import Link, Protocol, Tls, parse_link_name
 from chaos.model.reading.addresses import AddressText
 from chaos.model.reading.compose import compose
-from chaos.model.reading.groups import Field, Fields, MapOf, Record
+from chaos.model.reading.groups import Field, Fields, ListOf, MapOf, Record
 from chaos.model.reading.plain import Choice, Flag, Text
 from chaos.model.reading.problems import Report
 from chaos.model.reading.shape import At
@@ -28,6 +28,7 @@ def read_link_map(text: str | bytes, *, source: str) -> LinkMap:
     for name, edge in written.values():
         _check_name(name, report)
         _check_server_name(edge.value, report)
+        _check_untraced(edge.value, report)
         if not report:
             links.append(_link(name.value, edge.value))
     _check_listeners({name: edge.value for name, (_, edge) in written.items()}, report)
@@ -61,6 +62,12 @@ def _edge() -> Record:
             default="tcp",
         ),
         "traced": Field(Flag(), "Callers on this link carry trace context", True, default="false"),
+        "untraced": Field(
+            ListOf(Text(wanted="a signature", example="GET /healthz", longest=200, shortest=1), "signature", 64),
+            "Messages of a traced link that need not carry it: signatures as in the wire log, * for anything",
+            ["GET /healthz"],
+            default="none",
+        ),
         "tls": Field(
             Choice(what="tls mode", words=built, refused=refused),
             "What is done with TLS: none, or passthrough (forwarded unread)",
@@ -98,6 +105,13 @@ def _check_server_name(edge: Fields, report: Report) -> None:
         report.add(edge.place_of("server_name"), "a server name without TLS", "add tls: passthrough, or leave it out")
 
 
+def _check_untraced(edge: Fields, report: Report) -> None:
+    if edge.get("untraced") and not edge.get("traced", False):
+        report.add(
+            edge.place_of("untraced"), "exceptions on a link that is not traced", "add traced: true, or leave them out"
+        )
+
+
 def _check_listeners(edges: dict[str, Fields], report: Report) -> None:
     first: dict[str, str] = {}
     for name, edge in edges.items():
@@ -116,6 +130,7 @@ def _link(name: str, edge: Fields) -> Link:
         name=name,
         protocol=Protocol(edge.get("protocol", "tcp")),
         traced=edge.get("traced", False),
+        untraced=tuple(one.value for one in edge.get("untraced", ())),
         tls=Tls(edge.get("tls", "none")),
         server_name=edge.get("server_name"),
         listen=edge.get("listen"),
