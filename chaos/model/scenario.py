@@ -18,6 +18,7 @@ __all__ = [
     "Expectations",
     "LinkMap",
     "Recovery",
+    "RetryCaps",
     "Scenario",
     "Timeline",
     "WorkloadSpec",
@@ -108,15 +109,27 @@ class Timeline(Data, frozen=True, kw_only=True):
         return max((fault.end_ms for fault in self.faults), default=0.0)
 
 
+class RetryCaps(Data, frozen=True, kw_only=True):
+    """How often the same thing may be attempted for an operation, and how many times the baseline's messages it may cause in all.
+
+    None leaves it to the settings.
+    """
+
+    attempts: int | None = None
+    factor: float | None = None
+
+
 class Expectations(Data, frozen=True, kw_only=True):
     """Which oracles are asked (all by default), their settings, and what is declared per operation or phase.
 
-    `statuses` allows further error statuses per operation name; `phases` holds limits for baseline, faults and recovery.
+    `statuses` allows further error statuses per operation name, `retries` has its caps in place of those in the settings; `phases` holds
+    limits for baseline, faults and recovery.
     """
 
     oracles: tuple[str, ...] | None = None
     settings: Settings = Settings()
     statuses: dict[str, tuple[int, ...]] = {}
+    retries: dict[str, RetryCaps] = {}
     phases: dict[str, PhaseLimits] = {}
 
 

@@ -23,6 +23,8 @@ class Settings(Data, frozen=True, kw_only=True):
     D + max(both). `required_operations`: decided operations a cell needs. `undecided_ratio`: tolerated undecided share (at least one).
     `loop_lag_ms`: driver lag above this makes the operations it overlaps undecided for timing oracles.
     `speed_factor`, `speed_floor_ms`: baseline speed is p50 x factor, or p50 + floor, whichever is more.
+    `isolation_factor`, `isolation_floor_ms`: the same for the median of operations that a fault does not concern, while it lasts.
+    `retry_attempts`, `retry_factor`: attempts at one thing, and messages of an operation as a multiple of the baseline's.
     `quiet_ms`: how long the audit waits for the stores to come to rest.
     `late_ms`, `load_loss_ratio`: a start later than this is late; more late or dropped starts than the ratio make a phase UNKNOWN.
     """
@@ -35,6 +37,10 @@ class Settings(Data, frozen=True, kw_only=True):
     loop_lag_ms: float = 50.0
     speed_factor: float = 3.0
     speed_floor_ms: float = 50.0
+    isolation_factor: float = 3.0
+    isolation_floor_ms: float = 50.0
+    retry_attempts: int = 5
+    retry_factor: float = 3.0
     heal_deadline_ms: float = 5000.0
     quiet_ms: float = 25_000.0
     late_ms: float = 100.0

@@ -79,7 +79,7 @@ def _tables(plan: Plan) -> Iterator[tuple[str, Table]]:
         yield (
             "not judged",
             _table(
-                *((count_of(len(of), "cell"), ", ".join(dict.fromkeys(of)), reason) for reason, of in skipped.items())
+                *((count_of(len(of), "cell"), _few(list(dict.fromkeys(of))), reason) for reason, of in skipped.items())
             ),
         )
 
@@ -129,6 +129,11 @@ def _cells(plan: Plan) -> Iterator[tuple[str, str, str]]:
         oracles.setdefault(one.oracle, []).append(one.fault or "no fault")
     for oracle, faults in oracles.items():
         yield oracle, count_of(len(faults), "cell"), ", ".join(dict.fromkeys(faults))
+
+
+def _few(names: list[str]) -> str:
+    """All of two names; of more the first, and how many."""
+    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _rate(per_s: float) -> str:

@@ -20,11 +20,14 @@ def number_of(text: bytes) -> float | None:
 
 
 def retry_after_s(value: bytes, date: bytes) -> float | None:
-    """Seconds of Retry-After; a date counts from the reply's own Date, so no clock is needed (RFC 9110, 10.2.3)."""
+    """Seconds of Retry-After; a date counts from the reply's own Date, so no clock is needed (RFC 9110, 10.2.3).
+
+    Both dates are whole seconds, so that up to one less may be meant: what is surely asked for.
+    """
     if value.isdigit():
         return number_of(value)
     until, now = _seconds(value), _seconds(date)
-    return None if until is None or now is None else float(max(0, until - now))
+    return None if until is None or now is None else float(max(0, until - now - 1))
 
 
 def _seconds(date: bytes) -> int | None:

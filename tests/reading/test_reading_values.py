@@ -19,7 +19,7 @@ from chaos.model.reading import Vocabulary, json_schema, read_link_map, read_sce
 from chaos.model.reading.compose import compose
 from chaos.model.reading.expect_format import settings_format
 from chaos.model.reading.scalars import resolve
-from chaos.model.scenario import Arrivals, LinkMap, Scenario
+from chaos.model.scenario import Arrivals, LinkMap, RetryCaps, Scenario
 from chaos.model.settings import PhaseLimits, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -81,6 +81,7 @@ expect:
   oracles: [bounded, recovers]
   settings: {settle: 1s, undecided_ratio: 2%, required_operations: 10, speed_factor: 4}
   statuses: {run: [409, 425]}
+  retries: {task: {attempts: 8, factor: 4.5}, run: {attempts: 2}}
   phases:
     recovery: {error_rate: 0.001, p50: 100ms, p99: 1s, min_rate: 60/m}
 allow_hosts: [db.example]
@@ -95,6 +96,7 @@ allow_hosts: [db.example]
     assert scenario.expect.oracles == ("bounded", "recovers")
     assert scenario.expect.settings.undecided_ratio == 0.02
     assert scenario.expect.statuses == {"run": (409, 425)}
+    assert scenario.expect.retries == {"task": RetryCaps(attempts=8, factor=4.5), "run": RetryCaps(attempts=2)}
     assert scenario.expect.phases == {
         "recovery": PhaseLimits(error_rate=0.001, p50_ms=100, p99_ms=1000, min_rate_per_s=1)
     }
@@ -115,6 +117,26 @@ def test_every_fault_kind_can_be_written(kind: Any, read: Read) -> None:
     assert got.kind == kind.name
     assert got.attributes.keys() == kind.attributes.keys()
     assert set(got.attributes.values()) <= {1, 3, 9}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "signature", "listed"),
+    [
+        ("GET /healthz", "GET /healthz", True),
+        ("GET /healthz", "GET /healthz/live", False),
+        ("GET /healthz*", "GET /healthz/live", True),
+        ("/healthz", "HEAD /healthz", True),
+        ("PUB stats.*", "PUB stats.{id}", True),
+        ("PUB stats.*", "PUB tasks.stats.x", False),
+        ("POST /v1/{id}", "POST /v1/{id}", True),
+        ("GET /a.b", "GET /a+b", False),
+    ],
+)
+def test_a_link_lists_what_needs_no_trace_context(pattern: str, signature: str, listed: bool) -> None:
+    """Signatures as in the wire log; a star stands for anything, a route for every method."""
+    text = f"links: {{a>b: {{protocol: http, traced: true, untraced: ['{pattern}']}}}}"
+    (link,) = read_link_map(text, source="mine.yaml").links
+    assert link.may_lack_context(signature) is listed
 
 
 def test_a_message_fault_says_which_messages_and_when(read: Read) -> None:

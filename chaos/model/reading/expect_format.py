@@ -26,6 +26,11 @@ def expect_format(vocabulary: Vocabulary) -> Record:
             "Further error statuses that are right for an operation while a fault concerns it",
             {"ingest": [409]},
         ),
+        "retries": Field(
+            MapOf(_retries(), "operation", vocabulary.operations),
+            "Caps of an operation in place of retry_attempts and retry_factor",
+            {"task": {"attempts": 8}},
+        ),
         "phases": Field(_phases(), "Limits a phase must keep", {"baseline": {"p99": "1s"}}),
     }
     return Record(
@@ -39,6 +44,10 @@ def _duration(about: str, default: str, example: str) -> Field:
 
 def _share(about: str, default: str, example: str) -> Field:
     return Field(Fraction(example=example), about, example, default=default)
+
+
+def _factor(about: str, default: int) -> Field:
+    return Field(Number(least=1, most=1000, example=default), about, default, default=str(default))
 
 
 def settings_format() -> Record:
@@ -56,10 +65,14 @@ def settings_format() -> Record:
         "loop_lag": _duration(
             "Driver lag above this leaves the operations it overlaps undecided on time", "50ms", "50ms"
         ),
-        "speed_factor": Field(
-            Number(least=1, most=1000, example=3), "Back at speed is the baseline's median times this", 3, default="3"
-        ),
+        "speed_factor": _factor("Back at speed is the baseline's median times this", 3),
         "speed_floor": _duration("or the baseline's median plus this, whichever is more", "50ms", "50ms"),
+        "isolation_factor": _factor("Undisturbed by a fault elsewhere is the baseline's median times this", 3),
+        "isolation_floor": _duration("or the baseline's median plus this, whichever is more", "50ms", "50ms"),
+        "retry_attempts": Field(
+            Whole(least=1, most=1000, example=5), "Attempts a service may make at the same thing", 5, default="5"
+        ),
+        "retry_factor": _factor("An operation may cause as many messages as in the baseline times this", 3),
         "heal_deadline": _duration("Time for healing a link before a fault counts as remaining", "5s", "5s"),
         "quiet": _duration("Time for the stores to come to rest before effects are read back", "25s", "25s"),
         "late": _duration("An operation started later than this after its time was started late", "100ms", "100ms"),
@@ -69,6 +82,14 @@ def settings_format() -> Record:
         "baseline_median_floor": _duration("A smaller difference of medians than this is noise", "50ms", "50ms"),
     }
     return Record("group of settings", fields, about="Settings of the oracles; the values used stand in the report")
+
+
+def _retries() -> Record:
+    fields = {
+        "attempts": Field(Whole(least=1, most=1000, example=8), "Attempts a service may make at the same thing", 8),
+        "factor": Field(Number(least=1, most=1000, example=4), "Messages in all, as a multiple of the baseline's", 4),
+    }
+    return Record("set of caps", fields, about="How often may be tried again; what is left out is as in the settings")
 
 
 def _phases() -> Record:

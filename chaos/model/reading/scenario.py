@@ -19,7 +19,16 @@ from chaos.model.reading.scenario_format import scenario_format
 from chaos.model.reading.shape import At
 from chaos.model.reading.system import OWN, check_callees, derive_links, read_system
 from chaos.model.reading.vocabulary import Vocabulary
-from chaos.model.scenario import Baseline, Expectations, LinkMap, Recovery, Scenario, Timeline, WorkloadSpec
+from chaos.model.scenario import (
+    Baseline,
+    Expectations,
+    LinkMap,
+    Recovery,
+    RetryCaps,
+    Scenario,
+    Timeline,
+    WorkloadSpec,
+)
 from chaos.model.settings import PhaseLimits, Settings
 from chaos.model.system import SystemModel
 
@@ -58,7 +67,7 @@ def read_scenario(
             link_map = None  # the faults' links cannot be looked up
     timeline = _timeline(fields.get("timeline"), link_map, vocabulary, workloads, report)
     _check_reach(fields, workloads, timeline, report)
-    _check_statuses(fields, vocabulary, report)
+    _check_operations(fields, vocabulary, report)
     expect = _expect(fields.get("expect"), report)
     report.raise_any()
     assert link_map is not None
@@ -176,12 +185,13 @@ def _check_reach(fields: Fields, workloads: Sequence[Any], timeline: Timeline, r
         check_baseline(timeline.baseline, written.get("baseline") or written, workloads, report)
 
 
-def _check_statuses(fields: Fields, vocabulary: Vocabulary, report: Report) -> None:
-    """Statuses declared for an operation that no workload of this file starts would be silently without effect."""
+def _check_operations(fields: Fields, vocabulary: Vocabulary, report: Report) -> None:
+    """What is declared for an operation that no workload of this file starts would be silently without effect."""
     expect: Fields | None = fields.get("expect")
     kinds = [vocabulary.workload(one.value.get("kind", "")) for one in fields.get("workloads", ())]
     used = {one.name for kind in kinds if kind for one in kind.operations}
-    for name, (key, _) in ((expect.get("statuses") if expect else None) or {}).items():
+    declared = [expect.get(key) or {} for key in ("statuses", "retries")] if expect else []
+    for name, (key, _) in [entry for one in declared for entry in one.items()]:
         if name in vocabulary.operations and name not in used:
             report.add(key.place, f"no workload of this scenario has the operation {name}", known(name, sorted(used)))
 
@@ -197,6 +207,7 @@ def _expect(fields: Fields | None, report: Report) -> Expectations:
         oracles=None if oracles is None else _values(oracles),
         settings=_settings(fields.get("settings")),
         statuses={name: _values(value.value) for name, (_, value) in fields.get("statuses", {}).items()},
+        retries={name: RetryCaps(**caps.value.values) for name, (_, caps) in fields.get("retries", {}).items()},
         phases=_phases(fields.get("phases")),
     )
 
