@@ -60,8 +60,8 @@ class Outcome(Enum):
 class Decision:
     """An outcome; a violation says what is wrong in the words of a finding, an undecided one says why in `reason`.
 
-    `remark` marks operations worth counting in the cell's reason. `rests_on_time`: another clock, or a quieter machine, might have shown
-    something else; content does not.
+    `where` says where to look, if not where the operation's answer leads. `remark` marks operations worth counting in the cell's reason.
+    `rests_on_time`: another clock, or a quieter machine, might have shown something else; content does not.
     """
 
     outcome: Outcome
@@ -72,6 +72,7 @@ class Decision:
     expected: str = ""
     seen: str = ""
     link: str | None = None
+    where: str = ""
     rests_on_time: bool = False
     facts: tuple[str, ...] = ()
 

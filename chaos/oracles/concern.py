@@ -33,17 +33,22 @@ class Concern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """Time in which a fault on a link exposes operations. Not `certain`: it was armed, but never seen to begin."""
+    """Time in which a fault on a link exposes operations: until it healed at `heal_ns`, and settled. Not `certain`: it was armed, but never seen to begin."""
 
     fault: str
     link: str
     start_ns: int
     end_ns: int
+    heal_ns: int
     certain: bool
 
     def overlaps(self, start_ns: int, end_ns: int) -> bool:
         """True if the two closed intervals share a moment."""
         return self.start_ns <= end_ns and start_ns <= self.end_ns
+
+    def lasts(self, start_ns: int, end_ns: int) -> bool:
+        """True if the fault itself, without the time to settle after it, shares a moment with the closed interval."""
+        return self.start_ns <= end_ns and start_ns <= self.heal_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +108,7 @@ def _windows(evidence: Evidence) -> Iterable[Window]:
             link=one.link,
             start_ns=start_ns,
             end_ns=min(end_ns + settle_ns, FOR_EVER_NS),
+            heal_ns=end_ns,
             certain=one.onset_ns is not None,
         )
 

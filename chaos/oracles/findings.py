@@ -53,7 +53,7 @@ def _finding(case: Case, cell: Cell, link: str | None, violations: Sequence[Viol
         signature=operation.name,
         operation=operation.op_id,
         trace_id=operation.trace_id or None,
-        where=where_to_look(case, operation, link),
+        where=decision.where or where_to_look(case, operation, link),
         evidence=(*decision.facts, *evidence_of(case, operation, first.concerns)),
         count=len(violations),
     )

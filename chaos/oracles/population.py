@@ -16,7 +16,7 @@ from chaos.oracles.case import Case, unanswered
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
 from chaos.oracles.findings import Violation, group
 
-__all__ = ["Decide", "judge_operations"]
+__all__ = ["Decide", "judge_apart", "judge_operations"]
 
 # Counted in the cell's reason, but no part of it: other oracles own these times.
 _RECOVERING = Decision(outcome=Outcome.ASIDE, remark="failed on the way to recovery")
@@ -40,6 +40,30 @@ def judge_operations(
             decision = undecided(case.clock_stepped)
         judged.take(cell, operation, concerns, decision)
     return _without_gaps(case, judged.verdict(case, cell))
+
+
+def judge_apart(case: Case, cell: Cell, decide: Decide) -> CellVerdict:
+    """The verdict on operations that the cell's fault does not concern, nor any other: `decide` rests on time."""
+    judged = _Judged()
+    unproven = _why_unproven(case, cell)
+    for index, operation in case.apart(cell.fault or "", cell.workload or ""):
+        decision = decide(case, cell, operation, ())
+        if decision.outcome is Outcome.HELD and unproven:
+            decision = undecided(unproven)
+        if decision.outcome is Outcome.VIOLATED:
+            decision = _excuse(case, index, operation, (), decision) or _on_time(operation, decision)
+        if case.clock_stepped:
+            decision = undecided(case.clock_stepped)
+        judged.take(cell, operation, (), decision)
+    return _without_gaps(case, judged.verdict(case, cell))
+
+
+def _why_unproven(case: Case, cell: Cell) -> str:
+    """What is missing for a proof that the fault acted anywhere; empty if it did."""
+    proofs = [one for (fault, _), one in case.proofs.items() if fault == cell.fault]
+    if any(one.proven for one in proofs):
+        return ""
+    return f"{cell.fault} is not proven: {proofs[0].text if proofs else 'it is not in the plan'}"
 
 
 class _Judged:
@@ -118,7 +142,7 @@ def _decide(
     if answers_for_faults and cell.fault is None and case.recovering(operation):
         return _RECOVERING
     if decision.outcome is Outcome.VIOLATED:
-        excuse = _excuse(case, cell, index, operation, concerns, decision) if answers_for_faults else None
+        excuse = _excuse(case, index, operation, concerns, decision) if answers_for_faults else None
         return excuse or _on_time(operation, decision)
     return decision
 
@@ -175,12 +199,7 @@ def _unproven(case: Case, fault: str, concerns: tuple[Concern, ...]) -> Decision
 
 
 def _excuse(
-    case: Case,
-    cell: Cell,
-    index: int,
-    operation: Operation,
-    concerns: tuple[Concern, ...],
-    decision: Decision,
+    case: Case, index: int, operation: Operation, concerns: tuple[Concern, ...], decision: Decision
 ) -> Decision | None:
     """Why a violation must not be blamed on the system, or None. An ok answer whose content is wrong has no excuse."""
     broken = case.broken_rig(operation)
@@ -188,7 +207,7 @@ def _excuse(
         return undecided(broken)
     if any(_shields(case, operation, one) for one in concerns):
         return undecided("another fault sat between the driver and the system")
-    if cell.fault is None and (excuse := _excuse_clear(case, index, operation, decision)):
+    if not concerns and (excuse := _excuse_clear(case, index, operation, decision)):
         return excuse
     return None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chaos.model.evidence import Evidence, FaultInterval
 from chaos.model.fault import FaultSpec
-from chaos.model.link import Link
+from chaos.model.link import Link, Protocol
 from chaos.model.operation import AnswerKind
 from chaos.oracles.between import DRIVER
 from chaos.oracles.concern import Concerns
@@ -100,7 +100,7 @@ def _acted(concerns: Concerns, fault: str, link: Link) -> Proof:
         return Proof(proven=True, text=f"{counted(hits, 'operation')} hit")
     if not acted:
         return Proof(proven=False, text="it acted on nothing: no traffic met it")
-    if link.traced:
+    if link.traced and link.protocol is Protocol.HTTP:  # elsewhere much of the traffic cannot carry a trace
         return Proof(proven=False, text=f"it acted on {counted(acted, 'message')}, none of an operation of this run")
     if any(one.fault == fault and one.link == link.name for each in set(concerns.of) for one in each):
         return Proof(proven=True, text=f"acted {counted(acted, 'time')}, with operations exposed")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from chaos.oracles.bounded import BOUNDED
+from chaos.oracles.budget import BUDGET
 from chaos.oracles.cause_kept import CAUSE_KEPT
 from chaos.oracles.error_class import ERROR_CLASS
 from chaos.oracles.healed import HEALED
 from chaos.oracles.injected import INJECTED
+from chaos.oracles.isolation import ISOLATION
 from chaos.oracles.ok_means_ok import OK_MEANS_OK
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.recovers import RECOVERS
+from chaos.oracles.retry_bound import RETRY_BOUND
 from chaos.oracles.steady import STEADY
+from chaos.oracles.trace_context import TRACE_CONTEXT
+from chaos.oracles.trace_parent import TRACE_PARENT
 
 __all__ = ["ORACLES", "find_oracle"]
 
@@ -19,6 +24,11 @@ ORACLES: tuple[Oracle, ...] = (
     ERROR_CLASS,
     OK_MEANS_OK,
     CAUSE_KEPT,
+    RETRY_BOUND,
+    BUDGET,
+    TRACE_CONTEXT,
+    TRACE_PARENT,
+    ISOLATION,
     INJECTED,
     HEALED,
     RECOVERS,

@@ -26,6 +26,7 @@ from chaos.model.verdict import CellVerdict, RunVerdict
 from chaos.model.wire_record import WireRecord
 from chaos.model.workload import OperationKind
 from chaos.oracles import derive, judge
+from tests.oracles.wire import trails
 
 SECOND = 1_000_000_000
 MS = 1_000_000
@@ -39,7 +40,7 @@ LINKS = tuple(
     Link(
         name=name,
         protocol=_PROTOCOLS.get(name.split(">")[1], Protocol.HTTP),
-        traced=name.split(">")[1] not in _PROTOCOLS,
+        traced=not name.endswith(">postgres"),
     )
     for name in dict.fromkeys(ASK_ROUTE + TASK_ROUTE + QUEUED_ROUTE + CHAT_ROUTE)
 )
@@ -151,8 +152,9 @@ def exchange(
     one: Operation, link: str, *faults: str, status: str = "aborted", connection: int = 1
 ) -> tuple[WireRecord, ...]:
     """A request of the operation on a link, and its end under these faults; the reply carries no trace of its own."""
+    context = (one.trace_id, f"{77:016x}", True, one.op_id, 1.0)
     return (
-        WireRecord(one.start_ns + MS, "request", link, connection, one.index, ">", "POST /x", 9, (), "", one.trace_id),
+        WireRecord(one.start_ns + MS, "request", link, connection, one.index, ">", "POST /x", 9, (), "", *context),
         WireRecord(one.start_ns + 2 * MS, "reply", link, connection, one.index, "<", "", 9, faults, status),
     )
 
@@ -198,8 +200,10 @@ def run(what: Plan, *operations: Operation, **fields: Any) -> Evidence:
 
 
 def _usual_wire(what: Plan, operations: tuple[Operation, ...]) -> tuple[WireRecord, ...]:
-    """Each fault cuts a connection at its onset, and acts on a message of one exposed operation for each of its links."""
-    rows: list[WireRecord] = []
+    """What a correct system shows of every operation; each fault cuts a connection at its onset, and acts on a message of one exposed
+    operation for each of its links.
+    """
+    rows: list[WireRecord] = list(trails(operations))
     for one in what.faults:
         for link in one.links:
             rows.append(closed(link, one.name))

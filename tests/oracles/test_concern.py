@@ -77,6 +77,14 @@ def test_hit_by_trace_id() -> None:
     assert concern(run(plan(fault()), asked, wire=exchange(asked, "gateway>provider", "broken"))) == (HIT,)
 
 
+def test_hit_by_trace_id_over_nats() -> None:
+    """A connection carries everyone's messages; the message that the fault acted on says whose it is."""
+    asked, other = operation(22, workload="agent"), operation(22.5, workload="agent")
+    wire = exchange(asked, "agent>nats", "broken") + exchange(other, "agent>nats")
+    evidence = run(plan(fault("latency", "agent>nats"), workloads=("agent",)), asked, other, wire=wire)
+    assert [found[0].hit for found in find_concerns(evidence).of] == [True, False]
+
+
 def test_a_hit_needs_a_traced_link() -> None:
     """A trace id on a link that is not marked traced proves nothing when others used the connection, too."""
     asked, other = operation(22), operation(22.5)

@@ -52,12 +52,14 @@ def touch(link: str) -> WireRecord:
         ("gateway>provider", (), Verdict.UNKNOWN),
         ("rag>postgres", (touch("rag>postgres"),), Verdict.HOLDS),
         ("rag>postgres", (), Verdict.UNKNOWN),
+        ("gateway>nats", (touch("gateway>nats"),), Verdict.HOLDS),  # traced, but acknowledgements carry no trace
         ("agent>nats", (touch("agent>nats"),), Verdict.UNKNOWN),  # acted, but nobody's route has it
     ],
 )
 def test_a_slow_fault_is_proven_on_the_wire(link: str, wire: tuple[WireRecord, ...], verdict: Verdict) -> None:
     """A hit on a traced link; elsewhere something it acted on and an exposed operation."""
-    assert injected(run(plan(fault("latency", link)), *LOAD, ASKED, wire=wire)).verdict is verdict
+    queued = operation(22.05, workload="gateway", name="queued")
+    assert injected(run(plan(fault("latency", link)), *LOAD, ASKED, queued, wire=wire)).verdict is verdict
 
 
 def refused(*results: str, wire: tuple[WireRecord, ...] = (), ops: tuple[Operation, ...] = ()) -> CellVerdict:

@@ -1,0 +1,112 @@
+"""Judging operations by what the wire shows of them: who asks, in which cells, and when too little was seen to say that all is well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+
+from chaos.model.operation import Operation
+from chaos.model.plan import Plan, WorkloadPlan
+from chaos.model.verdict import Cell, CellVerdict, NotJudged
+from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
+from chaos.oracles.between import DRIVER
+from chaos.oracles.case import Case
+from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
+from chaos.oracles.hops import Hop, carries_context
+from chaos.oracles.population import judge_operations
+from chaos.oracles.scope import per_fault_and_workload
+
+__all__ = ["Look", "at_ms", "cells_on_wire", "judge_on_wire", "message_text", "where_of"]
+
+_GARBLING = frozenset({"corrupt", "malform", "truncate"})
+_NOT_REACHED = Decision(outcome=HELD.outcome, remark="never reached the system")
+
+Look = Callable[[Case, Operation, Sequence[Hop]], Decision]
+"""Decides on an operation from its messages in time, whatever the cell."""
+
+
+def judge_on_wire(case: Case, cell: Cell, look: Look) -> CellVerdict:
+    """The cell's verdict; each operation is looked at once, though several faults may concern it."""
+
+    def decide(case: Case, cell: Cell, operation: Operation, _concerns: tuple[Concern, ...]) -> Decision:
+        key = cell.oracle, operation.op_id
+        if key not in case.decided:
+            case.decided[key] = _decide(case, operation, look)
+        return case.decided[key]
+
+    return judge_operations(case, cell, decide, answers_for_faults=False)
+
+
+def _decide(case: Case, operation: Operation, look: Look) -> Decision:
+    hops = sorted(case.hops.of.get(operation.trace_id, ()), key=attrgetter("t_ns")) if operation.trace_id else []
+    if _garbled(case, hops):
+        return undecided("a fault changed what its messages say")
+    decision = look(case, operation, hops)
+    return _unseen(case, operation, hops) or decision if decision.outcome is Outcome.HELD else decision
+
+
+def _garbled(case: Case, hops: Sequence[Hop]) -> bool:
+    return any(
+        name in case.faults and case.faults[name].kind in _GARBLING
+        for hop in hops
+        if hop.reply is not None
+        for name in hop.reply.faults
+    )
+
+
+def _unseen(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision | None:
+    """Why a message that was not as it should be may have been missed; None if the record is whole."""
+    if case.wire_lost:
+        return undecided("records of the wire log were lost")
+    for link in operation.route:
+        for start_ns, end_ns in case.hops.unframed.get(link, ()):
+            if start_ns <= until_ns(operation) and operation.start_ns <= end_ns:
+                return undecided(f"messages on {link} could not be told apart")
+    if not any(hop.sender == DRIVER for hop in hops) and not any(hop.of_a_service for hop in hops):
+        return _NOT_REACHED if operation.answer.layer == "driver" else undecided("the wire shows no message of it")
+    return None
+
+
+def cells_on_wire(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
+    """Those of every workload on whose way a service sends over a link that is marked traced."""
+    links = {link.name: link for link in plan.links}
+    enable = {one.name: _untraced_link(one, plan) for one in plan.workloads}
+    for one in per_fault_and_workload(oracle, plan, answers_for_faults=False):
+        cell = one if isinstance(one, Cell) else one.cell
+        route = plan.workload(cell.workload or "").route
+        if any(carries_context(links[name]) for name in route if name in links):
+            yield one
+        else:
+            yield NotJudged(
+                cell=cell,
+                reason=f"no service that {cell.workload} goes through sends over a link that is marked traced",
+                enable=f"link map: {enable[cell.workload or '']}: {{traced: true}}",
+            )
+
+
+def _untraced_link(workload: WorkloadPlan, plan: Plan) -> str:
+    names = [link.name for link in plan.links if link.name in workload.route and link.caller != DRIVER]
+    return names[0] if names else "service>service"
+
+
+# --- Words.
+
+
+def message_text(hop: Hop) -> str:
+    """`rag sent POST /v1/embeddings to gateway`."""
+    verb, _, subject = hop.request.signature.partition(" ")
+    if verb == "PUB":
+        return f"{hop.sender} published {subject}"
+    if verb == "MSG":
+        return f"{hop.receiver} was delivered {subject}"
+    return f"{hop.sender} sent {hop.request.signature} to {hop.receiver}"
+
+
+def at_ms(operation: Operation, t_ns: int) -> str:
+    """`+12ms`, from the operation's start."""
+    return f"{(t_ns - operation.start_ns) / NS_PER_MS:+.0f}ms"
+
+
+def where_of(hop: Hop) -> str:
+    """The log of who sent it, and the link."""
+    return f"logs of {hop.sender}; link {hop.request.link}"

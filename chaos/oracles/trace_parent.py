@@ -1,0 +1,68 @@
+"""trace-parent (W3): what a service sends names a parent of its own, not the one that it was sent: a copied header is a missing span.
+
+A publish, its deliveries and its redeliveries are one hop and share their header, so a service's own message that comes back to it is
+no copy. Replies to a message belong to it and are not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from chaos.model.operation import Operation
+from chaos.model.plan import Plan
+from chaos.model.verdict import Cell, CellVerdict, NotJudged
+from chaos.oracles.algebra import HELD, Decision, Outcome
+from chaos.oracles.case import Case
+from chaos.oracles.hops import Hop
+from chaos.oracles.onwire import at_ms, cells_on_wire, judge_on_wire, message_text, where_of
+from chaos.oracles.oracle import Oracle
+
+__all__ = ["TRACE_PARENT"]
+
+_NAME = "trace-parent"
+
+
+def _look(_case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
+    first: dict[tuple[str, str], Hop] = {}
+    for hop in hops:
+        parent = hop.request.parent_id
+        known = first.setdefault((hop.sender, parent), hop)
+        if known is not hop and known.receiver == hop.sender and hop.owes_context:
+            return _violated(operation, known, hop)
+        first.setdefault((hop.receiver, parent), hop)
+    return HELD
+
+
+def _violated(operation: Operation, came: Hop, sent: Hop) -> Decision:
+    parent = sent.request.parent_id
+    return Decision(
+        outcome=Outcome.VIOLATED,
+        error_class="header-copied",
+        cause=f"{message_text(sent)} with the parent id that it received: its own span is missing",
+        expected=f"a parent id of {sent.sender}'s own in what it sends",
+        seen=f"parent {parent} on {came.request.link} and on {sent.request.link}",
+        link=sent.request.link,
+        where=where_of(sent),
+        facts=tuple(
+            f"{at_ms(operation, one.t_ns)} {one.request.link} {one.request.signature} parent {parent}"
+            for one in (came, sent)
+        ),
+    )
+
+
+def _judge(case: Case, cell: Cell) -> CellVerdict:
+    return judge_on_wire(case, cell, _look)
+
+
+def _cells(plan: Plan) -> Iterable[Cell | NotJudged]:
+    return cells_on_wire(_NAME, plan)
+
+
+TRACE_PARENT = Oracle(
+    name=_NAME,
+    summary="services send parent ids of their own",
+    timing=False,
+    needs="W3C trace context on links marked traced",
+    cells=_cells,
+    judge=_judge,
+)
