@@ -140,7 +140,7 @@ def starts_like_http(data: bytes, pos: int) -> bool:
 def head_end(data: bytes, pos: int) -> int:
     """Where the head that begins at `pos` ends (after its empty line; bare LF is taken for CRLF), or -1."""
     end = data.find(b"\n\r\n", pos)
-    bare = data.find(b"\n\n", pos) if end < 0 else data.find(b"\n\n", pos, end)
+    bare = data.find(b"\n\n", pos) if end < 0 else data.find(b"\n\n", pos, end + 1)
     if bare >= 0:
         return bare + 2
     return end + 3 if end >= 0 else -1

@@ -80,15 +80,17 @@ class Replies:
         if not tunnels and turn is not None and turn.tunnel:
             turn.tunnel = False
             self._requests.tunnel_refused()
-        self._body = LengthBody(0) if tunnels else _body(head, turn)
+        body = LengthBody(0) if tunnels else _body(head, turn)
         piece = _piece(data[pos:end], turn)
-        pieces.append(self._last(piece) if self._body.done else piece)
+        if body.done:
+            pieces.append(self._last(piece))
+        else:
+            pieces.append(piece)
+            self._state, self._body = _BODY, body
+            self._items = Events() if head.event_stream else Chunks() if head.chunked else Blocks()
         if tunnels:
             self._requests.go_raw()
             self._state = _RAW
-        elif not self._body.done:
-            self._state = _BODY
-            self._items = Events() if head.event_stream else Chunks() if head.chunked else Blocks()
         return end
 
     def _rest(self, data: bytes, pos: int, pieces: list[Piece]) -> int:
