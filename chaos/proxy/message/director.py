@@ -114,9 +114,10 @@ class Director(Passing):
             lane.pipe.give(self.lead, [], now_ns)
 
     def untie(self) -> None:
-        """Nothing is directed any more."""
+        """Nothing is directed any more: the knot of lanes and stages goes without the garbage collector, which may stand still."""
         self.over = True
-        del self.up, self.down
+        for lane in (self.up, self.down):
+            lane.untie()
 
     def _owes(self) -> bool:
         if self.hidden or self.up.parked or self.down.parked:
@@ -135,8 +136,8 @@ class Director(Passing):
         for lane in (self.up, self.down):
             lane.pipe.remove(self.lead)
         self.framing.take_back()
-        self._left()
         self.untie()
+        self._left()
 
     # -- pieces -----------------------------------------------------------------------------------------------------
 

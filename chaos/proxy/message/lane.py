@@ -79,6 +79,10 @@ class Lane:
         self.queued = 0
         self.stage = LaneStage(director, self)
 
+    def untie(self) -> None:
+        """Forget the stage, which knows the lane and the director."""
+        self.stage.lane = self.stage.director = None
+
     def wait(self, plan: Plan, until_ns: int) -> None:
         """Nothing passes before that moment."""
         self.waiting, self.free_ns = plan, until_ns
@@ -129,17 +133,20 @@ class LaneStage(Stage):
 
     def __init__(self, director: Director, lane: Lane) -> None:
         super().__init__(None, Random, 0)
-        self.director = director
-        self.lane = lane
+        self.director: Director | None = director
+        self.lane: Lane | None = lane
 
     def data(self, chunk: bytes, now_ns: int) -> list[Item]:
-        self.director.data(self.lane, chunk, now_ns)
+        if self.director is not None and self.lane is not None:
+            self.director.data(self.lane, chunk, now_ns)
         return []
 
     def end(self, end: End, now_ns: int) -> list[Item]:
-        self.director.end(self.lane, end, now_ns)
+        if self.director is not None and self.lane is not None:
+            self.director.end(self.lane, end, now_ns)
         return []
 
     def wake(self, now_ns: int) -> list[Item]:
-        self.director.wake(self.lane, now_ns)
+        if self.director is not None and self.lane is not None:
+            self.director.wake(self.lane, now_ns)
         return []
