@@ -26,6 +26,9 @@ _NAME = "nats"
 _CLOSE_TIMEOUT_S = 0.3
 _RETRY_PAUSE_S = 0.2
 
+# The client does not check the JSON of JetStream's answers.
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)
+
 Prepare = Callable[["Bus"], Awaitable[None]]
 
 
@@ -122,7 +125,7 @@ class Bus:
             try:
                 async with asyncio.timeout(5):
                     await prepare(self)
-            except (nats.errors.Error, TimeoutError) as error:
+            except (nats.errors.Error, TimeoutError, *_UNREADABLE) as error:
                 log.warning("nats is not ready: %s", type(error).__name__)
                 await asyncio.sleep(_RETRY_PAUSE_S)
             else:
@@ -186,5 +189,7 @@ def _translated() -> Iterator[None]:
         yield
     except (TimeoutError, nats.errors.TimeoutError) as error:
         raise problems.timed_out(_NAME, "nats did not acknowledge in time") from error
+    except _UNREADABLE as error:
+        raise problems.broken(_NAME, "nats gave an answer that cannot be read", retryable=True) from error
     except (nats.errors.Error, js_errors.Error, OSError) as error:
         raise problems.unavailable(_NAME, f"nats cannot take the message ({type(error).__name__})") from error

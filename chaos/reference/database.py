@@ -18,7 +18,7 @@ import asyncpg
 from chaos.reference import budget, problems, spending, telemetry
 from chaos.reference.settings import Settings
 
-__all__ = ["Connection", "Database"]
+__all__ = ["Connection", "Database", "worth_another"]
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Database:
                     self.ready.set()
                     log.info("connected to postgres")
                     await asyncio.Event().wait()
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except _CANNOT_OPEN as error:
                 if type(error).__name__ != last_error:  # once for a series of attempts
                     last_error = type(error).__name__
                     log.warning("postgres is not ready: %s", last_error)
@@ -66,14 +66,14 @@ class Database:
     async def fetch(self, summary: str, sql: str, *arguments: object) -> list[Any]:
         """Rows of a statement that may run twice (it reads, or deletes what it names by id).
 
-        Asked once more on a fresh connection if the first one broke.
+        Asked once more, on a fresh connection if the first one broke.
         """
         attributes = {"db.system.name": "postgresql", "db.query.summary": summary}
         with telemetry.span(summary, telemetry.SpanKind.CLIENT, attributes), spending.waiting_for(_NAME), _Translated():
             async with asyncio.timeout(self._limit_s()):
                 try:
                     return await self._fetch_once(sql, arguments)
-                except _BROKEN:
+                except (*_BROKEN, *_LOST_RACES):
                     return await self._fetch_once(sql, arguments)
 
     @asynccontextmanager
@@ -189,6 +189,11 @@ class Database:
             await connection.execute(self._tables)
 
 
+def worth_another(problem: problems.Problem) -> bool:
+    """Whether a failed transaction is worth another attempt: not after a timeout, which has used the time for it."""
+    return problem.details.retryable and problem.details.code != "dependency_timeout"
+
+
 async def _keep_session(_connection: Connection) -> None:
     """Instead of asyncpg's reset: these services keep no session state that would have to be undone."""
 
@@ -202,7 +207,9 @@ async def _close(pool: Any) -> None:
         pool.terminate()
 
 
+_CANNOT_OPEN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _BROKEN = (ConnectionError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
+_LOST_RACES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _GONE = (
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -221,10 +228,13 @@ class _Translated:
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
             raise problems.timed_out(_NAME, "postgres did not answer in time") from error
-        if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
+        if isinstance(error, _LOST_RACES):
             raise problems.conflict("lost a race for a row", dependency=_NAME, retryable=True) from error
         if isinstance(error, (*_GONE, OSError, asyncpg.InterfaceError)):
             raise problems.unavailable(_NAME, "postgres cannot be reached or closed the connection") from error
         if isinstance(error, asyncpg.PostgresError):
             log.error("postgres refused a statement: %s %s", error.sqlstate, type(error).__name__)
             raise problems.broken(_NAME, f"postgres refused the statement ({error.sqlstate})") from error
+        if isinstance(error, Exception) and not isinstance(error, problems.Problem):
+            log.error("an answer of postgres cannot be read", exc_info=error)
+            raise problems.broken(_NAME, "postgres gave an answer that cannot be read") from error

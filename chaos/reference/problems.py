@@ -49,7 +49,9 @@ _CODE_OF_STATUS = {
     504: "dependency_timeout",
 }
 _RETRYABLE = frozenset({"dependency_unavailable", "dependency_timeout", "rate_limited"})
-_OF_THE_CALLER = frozenset({"invalid_request", "conflict"})
+# What a callee blames its caller for and is the mistake of the caller's caller. An invalid request is not: each service
+# checks what it is asked before it asks others, so a refusal is either a mistake of theirs or damage on the way.
+_OF_THE_CALLER = frozenset({"conflict"})
 _LONGEST_PAUSE_S = 366 * 86_400.0
 
 
@@ -160,7 +162,7 @@ def from_answer(callee: str, status: int, content_type: str, body: bytes, retry_
         pause_s = details.retry_after_s
     if details.dependency is not None or details.code in _OF_THE_CALLER:
         return Problem(msgspec.structs.replace(details, retry_after_s=pause_s))
-    code = "dependency_error" if details.code == "internal" else details.code
+    code = "dependency_error" if details.code in ("internal", "invalid_request") else details.code
     detail = f"{callee} answered {status}: {details.detail}"
     return Problem.of(code, detail, dependency=callee, retry_after_s=pause_s)
 

@@ -112,6 +112,12 @@ class Relay:
         """Reset every live connection."""
         self.call(self._cut())
 
+    async def sees(self, what: bytes, *, times: int = 1) -> None:
+        """Wait until the caller has sent these bytes so many times since the last `heal`."""
+        async with asyncio.timeout(30):
+            while bytes(self.sent).count(what) < times:
+                await asyncio.sleep(0.02)
+
     def watch_close(self) -> threading.Event:
         """An event that is set when the caller closes the next connection it opens or uses."""
         self._closed = threading.Event()

@@ -88,7 +88,7 @@ def test_any_error_answer_becomes_a_problem_of_the_callee(status: int, body: byt
 
 
 def test_roots_and_callers_mistakes_are_kept() -> None:
-    """A problem from below keeps its root; a mistake of the caller's stays one; an internal failure is the callee's."""
+    """A problem from below keeps its root and a conflict stays one; other failures and refusals are the callee's."""
 
     def told(problem: Problem) -> problems.ProblemDetails:
         body = msgspec.json.encode(problem.details)
@@ -96,10 +96,11 @@ def test_roots_and_callers_mistakes_are_kept() -> None:
 
     root = problems.unavailable("postgres", "gone")
     assert told(root) == root.details
-    mistake = problems.invalid_request("wrong")
-    assert told(mistake) == mistake.details
-    inside = told(problems.internal())
-    assert (inside.code, inside.status, inside.dependency) == ("dependency_error", 502, "rag")
+    conflict = problems.conflict("this key was used before")
+    assert told(conflict) == conflict.details
+    for unexplained in (problems.internal(), problems.invalid_request("what we asked cannot be read")):
+        inside = told(unexplained)
+        assert (inside.code, inside.status, inside.dependency) == ("dependency_error", 502, "rag")
 
 
 def test_retry_after_in_seconds_and_as_a_date() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Callable, Iterator
@@ -111,7 +110,7 @@ async def test_lost_acknowledgement_of_a_publish(backend: Backend, op: Op) -> No
     backend["agent>nats"].edit_received = lambda data: _PUBACK.sub(b"", data)
     async with effects_of(backend) as effects:
         await effects.submit(op)
-        await _until_published(backend, op, times=2)
+        await backend["agent>nats"].sees(f".results.{op.id} ".encode(), times=2)
         backend.heal()
         await assert_one_result(effects, op)
 
@@ -141,22 +140,7 @@ async def test_redelivery_while_the_first_delivery_is_in_work(backend: Backend, 
     async with effects_of(backend) as effects:
         await effects.submit(op)
         await effects.redelivered()
-        await _until(lambda: _calls(backend, op) >= 2)
+        await backend["agent>gateway"].sees(op.trace_id.encode(), times=2)
         backend["agent>gateway"].release()
         backend["agent>nats"].edit_sent = None
         await assert_one_result(effects, op)
-
-
-def _calls(backend: Backend, op: Op) -> int:
-    return bytes(backend["agent>gateway"].sent).count(op.trace_id.encode())
-
-
-async def _until_published(backend: Backend, op: Op, times: int) -> None:
-    subject = f".results.{op.id} ".encode()
-    await _until(lambda: bytes(backend["agent>nats"].sent).count(subject) >= times)
-
-
-async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():
-            await asyncio.sleep(0.02)

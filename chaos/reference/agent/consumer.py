@@ -100,7 +100,7 @@ class TaskConsumer:
         except (TimeoutError, nats.errors.TimeoutError):
             await asyncio.sleep(_EMPTY_S)  # a refusal (no responders, no consumer) comes at once and counts as one, too
             return None
-        except (nats.errors.Error, js_errors.Error) as error:
+        except (nats.errors.Error, js_errors.Error, ValueError) as error:
             log.warning("no task could be fetched: %s", type(error).__name__)
             await asyncio.sleep(_PAUSE_S)
             return None
@@ -150,6 +150,8 @@ class TaskConsumer:
         try:
             task = envelope.decode(message.data, "task", QueuedTask)
         except envelope.EnvelopeError as error:
+            if message.metadata.num_delivered == 1:
+                return _PAUSE_S  # damaged on its way, perhaps: the stream has the original
             await self._refuse(bus, problems.invalid_request(str(error)))
             return None
         subject = f"{self._namespace}.results.{task.op_id}"

@@ -8,7 +8,7 @@ import logging
 import msgspec
 
 from chaos.reference import problems, telemetry
-from chaos.reference.database import Database
+from chaos.reference.database import Database, worth_another
 from chaos.reference.messages import Task
 from chaos.reference.outbox import Outbox
 from chaos.reference.problems import Problem
@@ -90,12 +90,13 @@ class Store:
     async def finish(self, task: Task, finished: Finished, *, announce: str | None) -> bool:
         """Store the end of a task, its memory and its announcement together; False if it is stored already.
 
-        Written once more when the connection breaks. Perhaps only the reply to COMMIT was lost: then the key is known.
+        Written once more when the connection breaks or a race is lost. Perhaps only the reply to COMMIT was lost: then
+        the key is known.
         """
         try:
             return await self._write(task, finished, announce)
         except Problem as problem:
-            if problem.details.code != "dependency_unavailable":
+            if not worth_another(problem):
                 raise
             log.info("the end of a task is written again: %s", problem)
             return await self._write(task, finished, announce)

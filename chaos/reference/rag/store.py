@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from chaos.reference import envelope, problems, telemetry
-from chaos.reference.database import Database
+from chaos.reference.database import Database, worth_another
 from chaos.reference.messages import Document, DocumentIngested, Passage
 from chaos.reference.outbox import Outbox
 from chaos.reference.problems import Problem
@@ -102,13 +102,14 @@ class Store:
     ) -> DocumentIngested | None:
         """Store a document, its chunks and its announcement together; None if it is stored already.
 
-        Written once more when the connection breaks. Perhaps only the reply to COMMIT was lost: then the key is known.
+        Written once more when the connection breaks or a race is lost. Perhaps only the reply to COMMIT was lost: then
+        the key is known.
         """
         answer = DocumentIngested(doc_id=document.doc_id, chunks=len(chunks), dimension=DIMENSION)
         try:
             added = await self._write(key, request_hash, document, answer, chunks, vectors)
         except Problem as problem:
-            if problem.details.code != "dependency_unavailable":
+            if not worth_another(problem):
                 raise
             log.info("a document is written again: %s", problem)
             if self._defects.on("duplicate-effect-on-retry"):
