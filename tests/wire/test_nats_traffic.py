@@ -23,10 +23,21 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADERS = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "baggage": "op.id=r1", "X-Budget-Ms": "900"}
 
 
-@pytest.fixture
-async def teed(teed_of: Any, nats_server: NatsServer) -> Any:
+SEATED = pytest.mark.parametrize("seated", [False, True], ids=["plain", "seated"])
+
+
+def seat(teed: Any) -> None:
+    """Have a message fault sit there whose messages never come: all is as it was without it."""
+    teed.proxy.add_toxic(ToxicSpec(type="malform", match="PUB never.there"))
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "seated"])
+async def teed(teed_of: Any, nats_server: NatsServer, request: pytest.FixtureRequest) -> Any:
     """A NATS link."""
-    return await teed_of(Protocol.NATS, nats_server.address)
+    teed = await teed_of(Protocol.NATS, nats_server.address)
+    if request.param:
+        seat(teed)
+    return teed
 
 
 @asynccontextmanager
@@ -147,7 +158,8 @@ async def test_a_fault_is_named_by_the_messages_it_held(teed: Any, nats_server: 
     assert next(row for row in records if row.kind == "reply" and row.faults).trace_id == TRACE
 
 
-async def test_connect_urls_do_not_reach_the_client(teed_of: Any) -> None:
+@SEATED
+async def test_connect_urls_do_not_reach_the_client(teed_of: Any, seated: bool) -> None:
     """A server that advertises its cluster cannot lead a client round the proxy; the log says what was changed."""
     info = b'INFO {"server_id":"s","client_id":1,"connect_urls":["127.0.0.1:4242"],"max_payload":1000}\r\n'
 
@@ -160,6 +172,8 @@ async def test_connect_urls_do_not_reach_the_client(teed_of: Any) -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         teed = await teed_of(Protocol.NATS, Address("127.0.0.1", port))
+        if seated:
+            seat(teed)
         reader, writer = await asyncio.open_connection("127.0.0.1", teed.before.port)
         got = await asyncio.wait_for(reader.read(), 20)
         writer.close()
@@ -173,7 +187,8 @@ async def test_connect_urls_do_not_reach_the_client(teed_of: Any) -> None:
 @pytest.mark.parametrize(
     "noise", [b"\x16\x03\x01\x02\x00\x01\x00", b"GET / HTTP/1.1\r\n\r\n", b"PUB a 5_0\r\n", bytes(range(256))]
 )
-async def test_what_cannot_be_framed_passes_byte_for_byte(teed_of: Any, noise: bytes) -> None:
+@SEATED
+async def test_what_cannot_be_framed_passes_byte_for_byte(teed_of: Any, noise: bytes, seated: bool) -> None:
     """Noise in the midst of a good stream, in both directions, and all that follows it; the log says where framing ended."""
     good, later = b"PUB a 2\r\nhi\r\nPING\r\n", bytes(range(256)) * 1000
 
@@ -186,6 +201,8 @@ async def test_what_cannot_be_framed_passes_byte_for_byte(teed_of: Any, noise: b
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:
         teed = await teed_of(Protocol.NATS, Address("127.0.0.1", server.sockets[0].getsockname()[1]))
+        if seated:
+            seat(teed)
         reader, writer = await asyncio.open_connection("127.0.0.1", teed.before.port)
         writer.write(good + noise + later)
         writer.write_eof()
