@@ -16,7 +16,7 @@ __all__ = ["check_messages"]
 _NAMING = frozenset({Protocol.HTTP, Protocol.NATS})
 _HTTP_STATUS = re.compile(r"[45][0-9]{2}")
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
-_NATS_ANSWER = re.compile(r"no-responders|js-[45][0-9]{2}|-ERR .+")
+_NATS_ANSWER = re.compile(r"no-responders|js-[0-9]{3}(?:-[0-9]{5})?|-ERR .+")
 _Trouble = tuple[str, str, str]
 """The key it is about, what is wrong, what to write instead."""
 
