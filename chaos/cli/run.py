@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where run folders go (default: reports)"
     )
+    parser.add_argument("--no-confirm", action="store_true", help="no second runs: what rests on time stays unknown")
     parser.add_argument(
         "--json", action="store_true", help="print verdict.json instead of the table; progress stays on stderr"
     )
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from chaos.errors import JournalError, NotReadyError
     from chaos.reports import live_view, render_console, render_json
 
-    plan = load_plan(args.scenario, defects=args.defect, seed=args.seed, proxy=args.proxy)
+    plan = load_plan(args.scenario, defects=args.defect, seed=args.seed, proxy=args.proxy, confirm=not args.no_confirm)
     try:
         with live_view(plan, sys.stderr, quiet=args.quiet) as show:
             outcome = run_drill(plan, out=args.out, listener=show)

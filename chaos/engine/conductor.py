@@ -10,6 +10,7 @@
     quiescence   no new starts; operations in flight get their answers or their wait
     audit        once the stores are at rest, the effects of all operations are read back from them (chaos.ledger)
     stop         services first and gracefully, then everything else, by the supervisor
+    confirm      if a complete run found what rests on time: second runs by this same list, three at most (chaos.engine.confirming)
 
 An interrupt, an abort condition that is met, a failure, or the loss of a part that the run stands on jumps to heal at any point, and the audit
 is hurried then; what is there is judged and reported on every path (chaos.engine.drill).
@@ -26,6 +27,7 @@ from chaos.engine.abort import AbortWatch
 from chaos.engine.auditing import audit_stores
 from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
+from chaos.engine.confirming import Ending, confirm
 from chaos.engine.healing import heal
 from chaos.engine.interrupts import Interrupts, watch_interrupts
 from chaos.engine.proxies import HARD_END_SLACK_MS
@@ -52,6 +54,20 @@ async def conduct(
     plan: Plan, recorder: Recorder, redaction: Redaction, signals: Signals, *, run_id: str, folder: Path
 ) -> None:
     """Run the drill and record it; the last event says how it ended, and an error a person can mend stands in it."""
+
+    async def once(plan: Plan, recorder: Recorder, run_id: str, logs: Path) -> Ending:
+        return await _run_once(plan, recorder, redaction, signals, run_id=run_id, folder=folder, logs=logs)
+
+    ended = await once(plan, recorder, run_id, folder / "logs")
+    if ended.how == "complete":
+        ended = await confirm(plan, recorder, folder, once)
+    recorder.emit(RunEnded(t_ns=now_ns(), how=ended.how, error=ended.error))
+
+
+async def _run_once(
+    plan: Plan, recorder: Recorder, redaction: Redaction, signals: Signals, *, run_id: str, folder: Path, logs: Path
+) -> Ending:
+    """From preflight to stop, whatever comes; how it ended."""
     how, error = "complete", None
     _enter(recorder, PhaseName.PREFLIGHT)
     with watch_interrupts(signals, lambda name: recorder.emit(Interrupted(t_ns=now_ns(), signal=name))) as interrupts:
@@ -62,7 +78,8 @@ async def conduct(
                 async with bring_up(
                     plan,
                     run_id=run_id,
-                    logs=folder / "logs",
+                    folder=folder,
+                    logs=logs,
                     redaction=redaction,
                     emit=recorder.emit,
                     give_up=interrupts.give_up,
@@ -83,7 +100,7 @@ async def conduct(
         how, error = "failed", interrupts.failure  # what came after it is its consequence
     if interrupts.signal is not None:
         how = "interrupted"
-    recorder.emit(RunEnded(t_ns=now_ns(), how=how, error=error))
+    return Ending(how=how, error=error)
 
 
 def _text(problems: BaseExceptionGroup[ChaosError]) -> str:

@@ -39,8 +39,10 @@ def vocabulary() -> Vocabulary:
     )
 
 
-def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = None, proxy: str = "") -> Plan:
-    """The plan of a shipped scenario's name or of a file.
+def load_plan(
+    target: str, *, defects: Sequence[str] = (), seed: int | None = None, proxy: str = "", confirm: bool = True
+) -> Plan:
+    """The plan of a shipped scenario's name or of a file; without `confirm`, one that makes no second runs.
 
     Raises UsageError (with `file:line:column` for what is wrong in a file) and starts nothing.
     """
@@ -50,6 +52,8 @@ def load_plan(target: str, *, defects: Sequence[str] = (), seed: int | None = No
     )
     if seed is not None:
         scenario = msgspec.structs.replace(scenario, seed=seed)
+    if not confirm:
+        scenario = msgspec.structs.replace(scenario, expect=msgspec.structs.replace(scenario.expect, confirm=0))
     return derive(
         Plan(
             scenario=scenario,

@@ -19,6 +19,7 @@ from chaos.journal import Journal
 from chaos.ledger import Audit
 from chaos.model.event import (
     AnyEvent,
+    AttemptStarted,
     EvidenceLost,
     FaultArmed,
     FaultEnded,
@@ -47,15 +48,18 @@ _OURS = frozenset({"proxy", "driver", "postgres", "nats"})
 
 
 class Recorder:
-    """One per run. `emit` writes an event and tells the listeners; the two `follow_*` loops run until their source ends.
+    """One for each run, second ones included. `emit` writes an event and tells the listeners; the two `follow_*` loops run until their source ends.
 
     Neither ever raises for a record that cannot be written (a full disk): healing goes on without one. What is lost is counted and told
     as soon as something can be written again. `give_up` hears, once or more, why the run proves nothing any more.
     """
 
-    def __init__(self, journal: Journal, listener: Callable[[AnyEvent], None], plan: Plan) -> None:
+    def __init__(
+        self, journal: Journal, listener: Callable[[AnyEvent], None], plan: Plan, *, logs: str = "logs"
+    ) -> None:
         self._journal = journal
         self._listener = listener
+        self._logs = logs
         self._decoder = msgspec.msgpack.Decoder(list[WireRecord])
         self._ends: deque[int] = deque()
         self._outcomes: Counter[AnswerKind] = Counter()
@@ -69,7 +73,11 @@ class Recorder:
         self.abort: AbortWatch | None = None
         self.give_up: Callable[[str], None] = lambda _why: None
 
-    def begin(self, event: RunStarted) -> None:
+    def again(self, plan: Plan, logs: str) -> Recorder:
+        """A recorder for a second run, in the same journal."""
+        return Recorder(self._journal, self._listener, plan, logs=logs)
+
+    def begin(self, event: RunStarted | AttemptStarted) -> None:
         """Write the first record. Raises JournalError when that fails: nothing has begun then."""
         self._listener(self._journal.write(event))
 
@@ -166,7 +174,7 @@ class Recorder:
             case ProcessExited():
                 if not event.expected and event.name in _OURS:
                     self.give_up(
-                        f"{event.name} ended with {event.code}, which nobody asked for; see logs/{event.name}.log"
+                        f"{event.name} ended with {event.code}, which nobody asked for; see {self._logs}/{event.name}.log"
                     )
                 if event.name == "proxy":
                     self._end_faults(event.t_ns)

@@ -58,9 +58,11 @@ class Rig:
 
 @asynccontextmanager
 async def bring_up(
-    plan: Plan, *, run_id: str, logs: Path, redaction: Redaction, emit: Emit, give_up: GiveUp
+    plan: Plan, *, run_id: str, folder: Path, logs: Path, redaction: Redaction, emit: Emit, give_up: GiveUp
 ) -> AsyncIterator[Rig]:
     """Bring the rig up; take it down on every way out. `give_up` hears when a part was lost or stopped from outside.
+
+    `logs` is where the processes write to, below the run's `folder`.
 
     Raises NotReadyError naming the part that failed and the log to read, HealError when something of the run stays behind.
     """
@@ -71,7 +73,7 @@ async def bring_up(
             namespace=REFERENCE_NAMESPACE,
             defects=plan.defects,
             own=plan.scenario.own,
-            progress=lambda child, ms: emit(_started(child, ms)),
+            progress=lambda child, ms: emit(_started(folder, child, ms)),
         ) as system:
             redaction.add(system.secrets())
             async with anyio.create_task_group() as group:
@@ -85,7 +87,7 @@ async def bring_up(
                         run_id=run_id,
                         logs=logs,
                         healed=healed,
-                        started=lambda child: emit(_started(child)),
+                        started=lambda child: emit(_started(folder, child)),
                         emit=emit,
                         give_up=give_up,
                     ) as control,
@@ -93,7 +95,7 @@ async def bring_up(
                 ):
                     await system.start({name: _address(text) for name, text in listeners.items()})
                     async with _open_driver(plan, system, listeners, children, run_id, logs) as driver:
-                        emit(_started(children["driver"]))
+                        emit(_started(folder, children["driver"]))
                         yield Rig(
                             control=control,
                             driver=driver,
@@ -105,8 +107,8 @@ async def bring_up(
                 group.cancel_scope.cancel()
 
 
-def _started(child: Child, ready_ms: float = 0.0) -> ProcessStarted:
-    log = f"logs/{child.log.name}"
+def _started(folder: Path, child: Child, ready_ms: float = 0.0) -> ProcessStarted:
+    log = str(child.log.relative_to(folder))
     return ProcessStarted(t_ns=now_ns(), name=child.name, pid=child.pid, log=log, ready_ms=round(ready_ms, 1))
 
 

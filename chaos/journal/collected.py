@@ -188,7 +188,7 @@ class CollectedRun:
         """The evidence of this run."""
         run, start, end_ns = self._run, self._start, self._end_ns()
         return Evidence(
-            run_id=run.run_id,
+            run_id=start.run_id,
             plan=start.plan,
             operations=tuple(self.operations),
             wire=tuple(self.wire),

@@ -227,8 +227,10 @@ class AttemptStarted(Event, frozen=True, kw_only=True, tag=True):
     """A second run began, `number` of `of`, to confirm what rests on time in `cells`; `plan` is what it repeats.
 
     What follows, up to the next one or the end of the record, is of this run, in segments of its own. The first run was complete by then.
+    `run_id` is what operations are named by.
     """
 
+    run_id: str
     number: int
     of: int
     cells: tuple[str, ...]

@@ -123,7 +123,8 @@ class Expectations(Data, frozen=True, kw_only=True):
     """Which oracles are asked (all by default), their settings, and what is declared per operation or phase.
 
     `statuses` allows further error statuses per operation name, `retries` has its caps in place of those in the settings; `phases` holds
-    limits for baseline, faults and recovery.
+    limits for baseline, faults and recovery. `confirm` is how many second runs there may be for what rests on time; None: the usual number
+    on a system that the run starts, none on any other.
     """
 
     oracles: tuple[str, ...] | None = None
@@ -131,6 +132,7 @@ class Expectations(Data, frozen=True, kw_only=True):
     statuses: dict[str, tuple[int, ...]] = {}
     retries: dict[str, RetryCaps] = {}
     phases: dict[str, PhaseLimits] = {}
+    confirm: int | None = None
 
 
 class Scenario(Data, frozen=True, kw_only=True):

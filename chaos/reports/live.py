@@ -99,7 +99,8 @@ class LiveView:
         with self._lock:
             elapsed_s, phase = self._state.elapsed_s(time.monotonic_ns()), self._state.phase or "starting"
             load, active = self._state.load(), ", ".join(self._state.active)
-        head = Text.assemble((self._title, "bold"), "  ", (str(phase), "bold cyan"), f"  {elapsed_s:.0f} s")
+            again = f"  {self._state.again()}" if self._state.again() else ""
+        head = Text.assemble((self._title, "bold"), again, "  ", (str(phase), "bold cyan"), f"  {elapsed_s:.0f} s")
         lines = [head, Text(load)]
         lines.append(
             Text.assemble("active faults: ", (one_line(active), "yellow"))

@@ -66,6 +66,7 @@ def _tables(plan: Plan) -> Iterator[tuple[str, Table]]:
                 "",
                 f"{recovery.probes} probes in a row, within {format_ms(recovery.within_ms)} after healing",
             ),
+            *((("second runs", "", _second_runs(plan)),) if plan.scenario.expect.confirm is not None else ()),
         ),
     )
     links = {link for fault in plan.faults for link in fault.links}
@@ -82,6 +83,11 @@ def _tables(plan: Plan) -> Iterator[tuple[str, Table]]:
                 *((count_of(len(of), "cell"), _few(list(dict.fromkeys(of))), reason) for reason, of in skipped.items())
             ),
         )
+
+
+def _second_runs(plan: Plan) -> str:
+    most = plan.scenario.expect.confirm
+    return f"up to {most}, to confirm what rests on time" if most else "none: what rests on time stays unknown"
 
 
 def _by_time(plan: Plan) -> list[FaultSpec]:

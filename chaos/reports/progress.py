@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from chaos.model.event import (
     Aborted,
+    AttemptEnded,
+    AttemptStarted,
     BaselineJudged,
     BypassChecked,
     EffectsRead,
@@ -43,6 +45,8 @@ class LiveState:
         self.start_ns: int | None = None
         self.now_ns = 0
         self.phase: PhaseName | None = None
+        self.attempt: AttemptStarted | None = None
+        self._faults = 0
         self.active: dict[str, None] = {}
         self.last: Progress | None = None
         self._told_ns = 0
@@ -67,6 +71,10 @@ class LiveState:
         """Seconds from the first event to that moment, or to the last event."""
         return max((t_ns or self.now_ns) - (self.start_ns or 0), 0) / 1e9 if self.start_ns is not None else 0.0
 
+    def again(self) -> str:
+        """Which second run this is; empty for the first run."""
+        return f"second run, {self.attempt.number} of {self.attempt.of}" if self.attempt is not None else ""
+
     def load(self) -> str:
         """The load in one line: rate and outcomes."""
         one = self.last
@@ -87,7 +95,11 @@ class LiveState:
     def _change(self, event: Event) -> str:
         match event:
             case RunStarted():
+                self._faults = len(event.plan.faults)
                 return f"run {event.run_id}, seed {event.plan.scenario.seed}"
+            case AttemptStarted():
+                self.attempt, self.active = event, {}
+                return f"confirming {self._what(event)}: {self.again()}"
             case ProcessStarted() if event.ready_ms:
                 return f"{event.name} is up ({event.ready_ms / 1000:.1f} s)"
             case PhaseStarted():
@@ -115,10 +127,17 @@ class LiveState:
             case _:
                 return self._trouble(event)
 
+    def _what(self, event: AttemptStarted) -> str:
+        faults = event.plan.faults
+        return "the whole timeline" if len(faults) == self._faults > 1 else ", ".join(one.name for one in faults)
+
     def _trouble(self, event: Event) -> str:
         match event:
             case ProcessExited() if not event.expected:
-                return f"{event.name} ended unexpectedly with {event.code}; see logs/{event.name}.log"
+                logs = f"logs/attempt-{self.attempt.number}" if self.attempt is not None else "logs"
+                return f"{event.name} ended unexpectedly with {event.code}; see {logs}/{event.name}.log"
+            case AttemptEnded() if event.how != "complete":
+                return f"the second run ended as {event.how}{': ' if event.error else ''}{event.error or ''}"
             case ProcessStalled():
                 return f"{event.name} was stopped from outside for up to {(event.end_ns - event.start_ns) / 1e9:.1f} s"
             case Quiet() if not event.reached:

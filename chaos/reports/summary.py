@@ -166,7 +166,7 @@ def second_runs(evidence: Evidence) -> Iterator[str]:
         faults = "the whole timeline" if whole else ", ".join(fault.name for fault in one.plan.faults)
         lasted = max(one.end_ns - one.start_ns, 0) / 1e9
         ended = "" if one.end_how == "complete" else f", ended as {one.end_how}"
-        told = count_of(len(one.operations), "operation")
+        told = count_of(count_answers(one.operations).total, "operation")
         yield f"second run of {one_line(faults)}: {told}, {lasted:.0f} s{ended}"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-WAIT_S = 110.0
+WAIT_S = 170.0  # a drill that is followed by second runs takes as long again
 GONE_WITHIN_S = 10.0
 
 
@@ -73,6 +73,14 @@ class Running:
             assert not ended, f"the drill ended ({self.process.returncode}) before {event} {fields}"
             time.sleep(0.05)
         raise AssertionError(f"no {event} {fields} within {WAIT_S} s")
+
+    def wait_for_more(self, event: str, *, than: int) -> None:
+        """Until there are more events of that kind than so many."""
+        deadline = time.monotonic() + WAIT_S
+        while sum(one["event"] == event for one in self.events()) <= than:
+            assert self.process.poll() is None, f"the drill ended ({self.process.returncode}) before another {event}"
+            assert time.monotonic() < deadline, f"no other {event} within {WAIT_S} s"
+            time.sleep(0.05)
 
     def pid_of(self, name: str) -> int:
         """Process id of a child by its name."""

@@ -59,7 +59,12 @@ def first_run(journal: Journal) -> None:
 def second_run(journal: Journal, number: int, start_s: float, *, ends: bool = True) -> None:
     """A second run of the slow fault, with one operation and the proxy's word on the fault."""
     started = AttemptStarted(
-        t_ns=at(start_s), number=number, of=2, cells=("bounded/slow-postgres/rag",), plan=slow_alone()
+        t_ns=at(start_s),
+        run_id=f"run-1.{number}",
+        number=number,
+        of=2,
+        cells=("bounded/slow-postgres/rag",),
+        plan=slow_alone(),
     )
     events: list[Event] = [
         started,
@@ -107,7 +112,7 @@ def test_second_runs_are_told_apart(tmp_path: Path) -> None:
     assert (first.end_how, first.end_ns, first.phases[-1].end_ns) == ("complete", at(20), at(20))
     for number, (run, start_s) in enumerate(zip(whole.attempts, (20, 40), strict=True), start=1):
         assert run.plan == slow_alone()
-        assert run.run_id == whole.run_id
+        assert run.run_id == f"{whole.run_id}.{number}"
         assert list(run.operations) == [sample_operation(number, "rag", start_s + 3)]
         (slow,) = run.faults
         assert (slow.onset_ns, slow.heal_ns) == (at(start_s + 2.1), at(start_s + 6.1))

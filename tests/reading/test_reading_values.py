@@ -46,6 +46,7 @@ def test_least_scenario_gets_the_defaults(read: Read) -> None:
     assert scenario.timeline.recovery.probes == 5
     assert scenario.expect.oracles is None
     assert scenario.expect.settings == Settings()
+    assert scenario.expect.confirm is None
     assert scenario.timeline.faults[0].at_ms == 0
 
 
@@ -82,6 +83,7 @@ expect:
   settings: {settle: 1s, undecided_ratio: 2%, required_operations: 10, speed_factor: 4}
   statuses: {run: [409, 425]}
   retries: {task: {attempts: 8, factor: 4.5}, run: {attempts: 2}}
+  confirm: 1
   phases:
     recovery: {error_rate: 0.001, p50: 100ms, p99: 1s, min_rate: 60/m}
 allow_hosts: [db.example]
@@ -97,6 +99,7 @@ allow_hosts: [db.example]
     assert scenario.expect.settings.undecided_ratio == 0.02
     assert scenario.expect.statuses == {"run": (409, 425)}
     assert scenario.expect.retries == {"task": RetryCaps(attempts=8, factor=4.5), "run": RetryCaps(attempts=2)}
+    assert scenario.expect.confirm == 1
     assert scenario.expect.phases == {
         "recovery": PhaseLimits(error_rate=0.001, p50_ms=100, p99_ms=1000, min_rate_per_s=1)
     }

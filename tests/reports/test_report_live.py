@@ -7,10 +7,13 @@ import io
 import os
 import pty
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
 from chaos.model.event import (
+    AttemptEnded,
+    AttemptStarted,
     Event,
     EvidenceLost,
     FaultEnded,
@@ -32,6 +35,32 @@ from tests.reports.hostile import texts
 
 def _progress(seconds: float, *active: str) -> Progress:
     return Progress(t_ns=at(seconds), per_s=9.9, ok=5, errors=1, unanswered=0, in_flight=2, active=active)
+
+
+def _second_run(number: int, *faults: str) -> AttemptStarted:
+    plan = sample_plan()
+    kept = tuple(one for one in plan.faults if not faults or one.name in faults)
+    timeline = msgspec.structs.replace(plan.scenario.timeline, faults=kept)
+    plan = msgspec.structs.replace(plan, scenario=msgspec.structs.replace(plan.scenario, timeline=timeline))
+    return AttemptStarted(t_ns=at(20), run_id="run-1.1", number=number, of=2, cells=(), plan=plan)
+
+
+def test_second_runs_are_told_as_such() -> None:
+    """What is confirmed, which run of how many, and where its logs are; faults of the run before are over."""
+    state = LiveState()
+    state.feed(next(sample_events()))
+    state.feed(FaultStarted(t_ns=at(1), fault="f", link="a>b"))
+    assert state.again() == ""
+    (line,) = state.feed(_second_run(1, "slow-postgres"))
+    assert line.endswith("confirming slow-postgres: second run, 1 of 2")
+    assert (state.again(), state.active) == ("second run, 1 of 2", {})
+    (line,) = state.feed(ProcessExited(t_ns=at(21), name="rag", code=-9, expected=False))
+    assert line.endswith("see logs/attempt-1/rag.log")
+    (line,) = state.feed(_second_run(2))
+    assert line.endswith("confirming the whole timeline: second run, 2 of 2")
+    assert state.feed(AttemptEnded(t_ns=at(30), how="complete")) == []
+    (line,) = state.feed(AttemptEnded(t_ns=at(30), how="failed", error="postgres died"))
+    assert line.endswith("the second run ended as failed: postgres died")
 
 
 def test_progress_is_told_every_five_seconds_and_changes_at_once() -> None:

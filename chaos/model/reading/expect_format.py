@@ -31,6 +31,12 @@ def expect_format(vocabulary: Vocabulary) -> Record:
             "Caps of an operation in place of retry_attempts and retry_factor",
             {"task": {"attempts": 8}},
         ),
+        "confirm": Field(
+            Whole(least=0, most=3, example=3),
+            "Second runs, at most, to confirm what rests on time; 0 for none. On a system that the run does not start there are none by default",
+            3,
+            default="3",
+        ),
         "phases": Field(_phases(), "Limits a phase must keep", {"baseline": {"p99": "1s"}}),
     }
     return Record(

@@ -209,6 +209,7 @@ def _expect(fields: Fields | None, report: Report) -> Expectations:
         statuses={name: _values(value.value) for name, (_, value) in fields.get("statuses", {}).items()},
         retries={name: RetryCaps(**caps.value.values) for name, (_, caps) in fields.get("retries", {}).items()},
         phases=_phases(fields.get("phases")),
+        confirm=fields.get("confirm"),
     )
 
 
