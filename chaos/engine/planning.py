@@ -15,6 +15,7 @@ from chaos.engine.defects import DEFECTS
 from chaos.engine.files import find_link_map, find_scenario
 from chaos.errors import UsageError
 from chaos.model.effect import Ledger
+from chaos.model.plain_routes import plain_operations
 from chaos.model.plan import Plan, WorkloadPlan
 from chaos.model.reading import Vocabulary, read_link_map, read_scenario
 from chaos.model.scenario import LinkMap, Scenario, WorkloadSpec
@@ -113,11 +114,13 @@ def _links(name: str, beside: Path) -> LinkMap:
 
 
 def _workloads(scenario: Scenario) -> tuple[WorkloadPlan, ...]:
-    return tuple(WorkloadPlan(spec=spec, operations=_operations(spec)) for spec in scenario.workloads)
+    return tuple(WorkloadPlan(spec=spec, operations=_operations(spec, scenario.links)) for spec in scenario.workloads)
 
 
-def _operations(spec: WorkloadSpec) -> tuple[OperationKind, ...]:
-    """The kind's operations with the scenario's weights and deadlines."""
+def _operations(spec: WorkloadSpec, link_map: LinkMap) -> tuple[OperationKind, ...]:
+    """The kind's operations with the scenario's weights and deadlines, or those that stand in the scenario."""
+    if spec.plain is not None:
+        return plain_operations(spec, link_map)
     kind = _KINDS[spec.kind]
     chosen = spec.operations or {one.name: one.weight for one in kind.operations}
     return tuple(

@@ -7,6 +7,7 @@ from enum import StrEnum
 from chaos.model.base import Data
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
+from chaos.model.plain import BUDGET_HEADER, PlainWorkload
 from chaos.model.settings import PhaseLimits, Settings
 from chaos.model.system import SystemModel
 
@@ -48,7 +49,7 @@ class WorkloadSpec(Data, frozen=True, kw_only=True):
     """A workload of a scenario. `bound` is the most operations in flight: a start beyond it is dropped and counted.
 
     `operations` maps operation names to weights; empty means those of the kind. `deadline_ms` overrides the synchronous operations'
-    D, `completion_ms` that of the asynchronous ones.
+    D, `completion_ms` that of the asynchronous ones. `plain` holds the operations of the kinds whose operations stand in the scenario.
     """
 
     name: str
@@ -59,6 +60,7 @@ class WorkloadSpec(Data, frozen=True, kw_only=True):
     deadline_ms: float | None = None
     completion_ms: float | None = None
     operations: dict[str, int] = {}
+    plain: PlainWorkload | None = None
 
 
 class Baseline(Data, frozen=True, kw_only=True):
@@ -136,7 +138,10 @@ class Expectations(Data, frozen=True, kw_only=True):
 
 
 class Scenario(Data, frozen=True, kw_only=True):
-    """One drill. `system` is a shipped one's name, or `own` with the model of the user's. `sha256` is the hex digest of the file's bytes, `source` its path as given."""
+    """One drill. `system` is a shipped one's name, or `own` with the model of the user's. `sha256` is the hex digest of the file's bytes, `source` its path as given.
+
+    `budget_header` is the header by which the deadline travels between services of the system, in milliseconds; None if none does.
+    """
 
     name: str
     about: str = ""
@@ -148,5 +153,6 @@ class Scenario(Data, frozen=True, kw_only=True):
     expect: Expectations = Expectations()
     seed: int = 0
     allow_hosts: tuple[str, ...] = ()
+    budget_header: str | None = BUDGET_HEADER
     source: str = ""
     sha256: str = ""

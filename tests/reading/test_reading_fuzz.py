@@ -18,7 +18,8 @@ from chaos.model.reading.nodes import Mapping, Node, Scalar
 from chaos.model.scenario import LinkMap, Scenario
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "scenarios").glob("*.yaml"))]
+FILES = [*sorted((ROOT / "scenarios").glob("*.yaml")), ROOT / "tests/data/plain.yaml"]
+SHIPPED = [path.read_text(encoding="utf-8") for path in FILES]
 MAPS = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "proxies").glob("*.yaml"))]
 LOCATED = re.compile(r"[^:\n]+:[0-9]+:[0-9]+: [^\n]+")
 WORDS = sorted({word for text in SHIPPED for word in re.findall(r"[^\s{},\[\]:]+|[{},\[\]:\n ]", text)})

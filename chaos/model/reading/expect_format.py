@@ -5,7 +5,7 @@ from __future__ import annotations
 from chaos.model.reading.groups import Field, ListOf, MapOf, Record
 from chaos.model.reading.limits import MAX_RATE_PER_S, MAX_TIMELINE_MS
 from chaos.model.reading.measured import Duration, Rate
-from chaos.model.reading.plain import Choice, Fraction, Number, Whole
+from chaos.model.reading.plain import Choice, Fraction, Name, Number, Whole
 from chaos.model.reading.vocabulary import Vocabulary
 
 __all__ = ["expect_format", "settings_format"]
@@ -22,12 +22,12 @@ def expect_format(vocabulary: Vocabulary) -> Record:
         ),
         "settings": Field(settings_format(), "Numbers the verdicts rest on", {"settle": "2s"}),
         "statuses": Field(
-            MapOf(ListOf(Whole(least=400, most=599, example=409), "status", 32), "operation", vocabulary.operations),
+            MapOf(ListOf(Whole(least=400, most=599, example=409), "status", 32), "operation", keys=Name()),
             "Further error statuses that are right for an operation while a fault concerns it",
             {"ingest": [409]},
         ),
         "retries": Field(
-            MapOf(_retries(), "operation", vocabulary.operations),
+            MapOf(_retries(), "operation", keys=Name()),
             "Caps of an operation in place of retry_attempts and retry_factor",
             {"task": {"attempts": 8}},
         ),

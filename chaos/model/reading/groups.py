@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -13,6 +15,7 @@ from chaos.model.reading.shape import At, Schema, Shape, refuse
 __all__ = ["Either", "Field", "Fields", "ListOf", "MapOf", "OneOrMany", "Record", "Variants", "inline"]
 
 T = TypeVar("T")
+_NEEDS_QUOTES = re.compile(r"""[{}\[\],"\\\r\n]|: |\s#|^[*&!|>'%@`+-]""")
 
 
 def _check_count(count: int, least: int, most: int, what: str, place: Place, report: Report) -> None:
@@ -52,28 +55,30 @@ class OneOrMany(Generic[T]):
     item: Shape[T]
     what: str
     most: int
+    least: int = 1
 
     def read(self, node: Node, report: Report) -> tuple[At[T], ...] | None:
         """The values that could be read, with their places."""
         if isinstance(node, Sequence):
-            return ListOf(self.item, self.what, self.most).read(node, report)
+            return ListOf(self.item, self.what, self.most, self.least).read(node, report)
         value = self.item.read(node, report)
         return None if value is None else (At(value, node.place),)
 
     def schema(self) -> Schema:
         """The item or an array of it."""
-        return {"anyOf": [self.item.schema(), ListOf(self.item, self.what, self.most).schema()]}
+        return {"anyOf": [self.item.schema(), ListOf(self.item, self.what, self.most, self.least).schema()]}
 
 
 @dataclass(frozen=True, slots=True)
 class MapOf(Generic[T]):
-    """A mapping whose keys are names chosen by the user or known beforehand (`names`)."""
+    """A mapping whose keys are names chosen by the user, of a form (`keys`), or known beforehand (`names`)."""
 
     item: Shape[T]
     what: str
     names: tuple[str, ...] = ()
     pattern: str = ""
     most: int = 256
+    keys: Shape[str] | None = None
 
     def read(self, node: Node, report: Report) -> dict[str, tuple[At[str], At[T]]] | None:
         """Keys and values that could be read, with their places."""
@@ -86,8 +91,10 @@ class MapOf(Generic[T]):
             if self.names and entry.key not in self.names:
                 instead = known(entry.key, self.names)
                 report.add(entry.place, f"unknown {self.what} {quote(entry.key)}", instead)
+            written = Scalar(place=entry.place, text=entry.key, value=entry.key)
+            fine = self.keys is None or self.keys.read(written, report) is not None
             value = self.item.read(entry.value, report)
-            if value is not None:
+            if value is not None and fine:
                 found[entry.key] = (At(entry.key, entry.place), At(value, entry.value.place))
         return found
 
@@ -98,6 +105,8 @@ class MapOf(Generic[T]):
             schema["propertyNames"] = {"enum": list(self.names)}
         elif self.pattern:
             schema["propertyNames"] = {"pattern": self.pattern}
+        elif self.keys is not None:
+            schema["propertyNames"] = self.keys.schema()
         return {**schema, "additionalProperties": self.item.schema()}
 
 
@@ -160,6 +169,10 @@ class Fields:
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or the default where it is left out or could not be read."""
         return self.values.get(key, default)
+
+    def wrote(self, key: str) -> bool:
+        """Whether the key was written, readable or not."""
+        return key in self._places
 
     def place_of(self, key: str) -> Place:
         """Where the key's value stands, or the record if the key is left out."""
@@ -230,6 +243,8 @@ def inline(example: Any) -> str:
         return "{" + ", ".join(f"{key}: {inline(value)}" for key, value in example.items()) + "}"
     if isinstance(example, list):
         return "[" + ", ".join(map(inline, example)) + "]"
+    if isinstance(example, str) and _NEEDS_QUOTES.search(example):
+        return json.dumps(example, ensure_ascii=False)
     return str(example).lower() if isinstance(example, bool) else str(example)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaos.model.duration import format_ms
+from chaos.model.plain import PLAIN_KINDS
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.limits import MAX_RATE_PER_S
+from chaos.model.reading.plain_values import check_plain_links, read_plain
 from chaos.model.reading.problems import Place, Report
 from chaos.model.reading.shape import At
 from chaos.model.reading.vocabulary import Vocabulary
@@ -15,7 +17,9 @@ from chaos.model.scenario import Arrivals, Baseline, LinkMap, WorkloadSpec
 __all__ = ["check_baseline", "check_routes", "read_workloads"]
 
 
-def read_workloads(records: Sequence[At[Fields]], report: Report) -> tuple[WorkloadSpec, ...]:
+def read_workloads(
+    records: Sequence[At[Fields]], budget_header: str | None, report: Report
+) -> tuple[WorkloadSpec, ...]:
     """The workloads that could be read; names must be unique and the total rate within bounds."""
     found: dict[str, Place] = {}
     for record in records:
@@ -25,15 +29,21 @@ def read_workloads(records: Sequence[At[Fields]], report: Report) -> tuple[Workl
             what = f"the workload name {name} stands twice (first on line {found[name].line})"
             report.add(fields.place_of("name"), what, "add name: with another name")
         found.setdefault(name, fields.place_of("name"))
-    workloads = tuple(_workload(one.value) for one in records if {"kind", "rate"} <= one.value.values.keys())
+    workloads = tuple(
+        _workload(one.value, budget_header, report) for one in records if {"kind", "rate"} <= one.value.values.keys()
+    )
     total = sum(one.rate_per_s for one in workloads)
     if total > MAX_RATE_PER_S:
         report.add(records[0].place, f"{total:g} operations/s in all", f"keep within {MAX_RATE_PER_S:g}/s")
     return workloads
 
 
-def _workload(fields: Fields) -> WorkloadSpec:
-    weights = fields.get("operations", {})
+def _workload(fields: Fields, budget_header: str | None, report: Report) -> WorkloadSpec:
+    plain = read_plain(fields, budget_header, report) if fields["kind"] in PLAIN_KINDS else None
+    if plain is None:
+        weights = {name: weight.value for name, (_, weight) in fields.get("operations", {}).items()}
+    else:
+        weights = {name: one.weight for name, one in plain.operations.items()}
     return WorkloadSpec(
         name=fields.get("name") or fields["kind"],
         kind=fields["kind"],
@@ -42,13 +52,17 @@ def _workload(fields: Fields) -> WorkloadSpec:
         bound=fields.get("bound", 32),
         deadline_ms=fields.get("deadline"),
         completion_ms=fields.get("completion"),
-        operations={name: weight.value for name, (_, weight) in weights.items()},
+        operations=weights,
+        plain=plain,
     )
 
 
 def check_routes(records: Sequence[At[Fields]], link_map: LinkMap, vocabulary: Vocabulary, report: Report) -> None:
     """Every link on a route of a used operation must be in the map, or its traffic would bypass the proxy."""
     for record in records:
+        if record.value.get("kind") in PLAIN_KINDS:
+            check_plain_links(record.value, link_map, report)
+            continue
         kind = vocabulary.workload(record.value.get("kind", ""))
         used = record.value.get("operations") or {}
         operations = [one for one in kind.operations if not used or one.name in used] if kind else []

@@ -15,6 +15,7 @@ from chaos.model.reading.limits import (
     MAX_RATE_PER_S,
     MAX_TIMELINE_MS,
 )
+from chaos.model.reading.page_plain import plain_section
 from chaos.model.reading.scenario import read_scenario
 from chaos.model.reading.schema import json_schema, link_map_schema
 from chaos.model.reading.vocabulary import Vocabulary
@@ -107,6 +108,8 @@ def _problems(text: str, vocabulary: Vocabulary, link_map: LinkMap) -> tuple[str
 def _workloads(variants: Schema, vocabulary: Vocabulary) -> Iterator[str]:
     yield "### `workloads`\n\nA list; all run at once, through the whole drill.\n"
     yield _shared(variants)
+    yield from plain_section(variants, lambda properties, required: _table(properties, required, {}))
+    yield "#### Workloads of the reference system\n"
     for kind in vocabulary.workloads:
         yield f"**`{kind.name}`**: {kind.about}.\n\n| operation | weight | deadline | leaves | links it may use |\n|---|---|---|---|---|"
         for one in kind.operations:
@@ -192,7 +195,9 @@ def _shared(variants: Schema) -> str:
     rows = _common(variants)
     if variants["oneOf"][0]["properties"].get("kind"):
         rows = {key: first[key] for key in variants["oneOf"][0]["properties"] if key in rows or key in own}
-    return _table(rows, required, {"operations": "all of the kind, by the weights below"})
+    return _table(
+        rows, required, {"operations": "all of the kind, by the weights below", "deadline": "that of the operation"}
+    )
 
 
 def _section(schema: Schema, *, about: bool = True) -> str:

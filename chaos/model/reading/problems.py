@@ -49,7 +49,7 @@ def plural(noun: str) -> str:
 
 def article(noun: str) -> str:
     """The noun with its indefinite article."""
-    return f"{'an' if noun[:1] in 'aeio' else 'a'} {noun}"
+    return f"{'an' if noun[:1] in 'aeio' or noun.startswith('http') else 'a'} {noun}"
 
 
 class Report:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from chaos.errors import ScenarioError, UsageError
+from chaos.model.plain import BUDGET_HEADER
 from chaos.model.reading.abort_format import read_aborts
 from chaos.model.reading.compose import compose
 from chaos.model.reading.faults import read_faults
@@ -56,7 +57,8 @@ def read_scenario(
         link_map = _links(fields, vocabulary, load_links, report)
         if own is not None and link_map is not None:
             check_callees(own, fields, link_map, report)
-    workloads = read_workloads(records, report)
+    budget_header = (fields["budget_header"] or None) if "budget_header" in fields else BUDGET_HEADER
+    workloads = read_workloads(records, budget_header, report)
     if link_map is not None:
         if own is None or not _drives_the_reference(records, report):
             check_routes(records, link_map, vocabulary, report)
@@ -82,6 +84,7 @@ def read_scenario(
         expect=expect,
         seed=fields.get("seed", 0),
         allow_hosts=_values(fields.get("allow_hosts", ())),
+        budget_header=budget_header,
         source=source,
         sha256=hashlib.sha256(text if isinstance(text, bytes) else text.encode()).hexdigest(),
     )
@@ -189,10 +192,12 @@ def _check_operations(fields: Fields, vocabulary: Vocabulary, report: Report) ->
     """What is declared for an operation that no workload of this file starts would be silently without effect."""
     expect: Fields | None = fields.get("expect")
     kinds = [vocabulary.workload(one.value.get("kind", "")) for one in fields.get("workloads", ())]
-    used = {one.name for kind in kinds if kind for one in kind.operations}
+    used = {one.name for kind in kinds if kind for one in kind.operations} | {
+        name for one in fields.get("workloads", ()) for name in one.value.get("operations") or ()
+    }
     declared = [expect.get(key) or {} for key in ("statuses", "retries")] if expect else []
     for name, (key, _) in [entry for one in declared for entry in one.items()]:
-        if name in vocabulary.operations and name not in used:
+        if name not in used:
             report.add(key.place, f"no workload of this scenario has the operation {name}", known(name, sorted(used)))
 
 

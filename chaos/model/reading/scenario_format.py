@@ -7,18 +7,17 @@ from collections.abc import Callable
 from chaos.model.reading.abort_format import abort_field
 from chaos.model.reading.expect_format import expect_format
 from chaos.model.reading.fault_format import fault_format
-from chaos.model.reading.groups import Field, ListOf, MapOf, Record, Variants
-from chaos.model.reading.limits import MAX_BOUND, MAX_FAULTS, MAX_RATE_PER_S, MAX_WORKLOADS
-from chaos.model.reading.measured import Duration, Rate
-from chaos.model.reading.plain import Choice, Name, Text, Whole
+from chaos.model.reading.groups import Field, ListOf, Record
+from chaos.model.reading.limits import MAX_FAULTS, MAX_WORKLOADS
+from chaos.model.reading.measured import Duration
+from chaos.model.reading.plain import Name, Text, Whole
+from chaos.model.reading.plain_format import budget_header
 from chaos.model.reading.system_format import system_format
 from chaos.model.reading.vocabulary import Vocabulary
-from chaos.model.scenario import Arrivals
-from chaos.model.workload import WorkloadKind
+from chaos.model.reading.workload_format import workload_format
 
 __all__ = ["scenario_format"]
 
-_ARRIVALS = tuple(one.value for one in Arrivals)
 _MINUTE_MS = 60_000.0
 
 
@@ -43,12 +42,12 @@ def scenario_format(vocabulary: Vocabulary) -> Record:
             Whole(least=0, most=2**63 - 1, example=7), "Seed of arrivals, jitter and toxicity", 7, default="0"
         ),
         "workloads": Field(
-            ListOf(_workload(vocabulary), "workload", MAX_WORKLOADS),
+            ListOf(workload_format(vocabulary), "workload", MAX_WORKLOADS),
             "The load, all at once, through the whole drill",
             [{"kind": "rag", "rate": "4/s"}],
             required=True,
         ),
-        "timeline": Field(_timeline(vocabulary), "Baseline, faults, recovery", {"faults": "[...]"}, required=True),
+        "timeline": Field(_timeline(vocabulary), "Baseline, faults, recovery", {"faults": ["..."]}, required=True),
         "expect": Field(
             expect_format(vocabulary), "What is judged, and how", {"oracles": list(vocabulary.oracles)[:2]}
         ),
@@ -58,66 +57,13 @@ def scenario_format(vocabulary: Vocabulary) -> Record:
             ["db.staging.example"],
             default="none: loopback only",
         ),
+        "budget_header": budget_header(),
     }
     moved = {"faults": "write faults: under timeline:", "baseline": "write baseline: under timeline:"}
     moved |= {"recovery": "write recovery: under timeline:", "oracles": "write oracles: under expect:"}
     return Record(
         "scenario", fields, about="A drill: a system, its load, faults on its links, and what is expected", moved=moved
     )
-
-
-def _workload(vocabulary: Vocabulary) -> Variants:
-    return Variants("workload", "kind", {kind.name: _workload_of(kind) for kind in vocabulary.workloads})
-
-
-def _workload_of(kind: WorkloadKind) -> Record:
-    names = tuple(one.name for one in kind.operations)
-    weights = {one.name: one.weight for one in kind.operations}
-    fields = {
-        "kind": Field(Choice(what="workload", words=(kind.name,)), "The kind", kind.name, required=True),
-        "name": Field(
-            Name(reserved=("none", "all")), "Its name in reports, unique in the file", kind.name, default="the kind"
-        ),
-        "rate": Field(
-            Rate(most_per_s=MAX_RATE_PER_S),
-            "Operations started per unit of time, whatever the answers do",
-            "4/s",
-            required=True,
-        ),
-        "arrivals": Field(
-            Choice(what="arrival process", words=_ARRIVALS),
-            "Gaps between starts: poisson (exponential) or constant",
-            "constant",
-            default="poisson",
-        ),
-        "bound": Field(
-            Whole(least=1, most=MAX_BOUND, example=32),
-            "Most operations in flight; a start beyond it is dropped and counted, never queued",
-            32,
-            default="32",
-        ),
-        "deadline": Field(
-            _deadline(), "Budget of operations that answer at once", "2s", default="that of the operation"
-        ),
-        "completion": Field(
-            _deadline(), "Time to the completion of asynchronous operations", "10s", default="that of the operation"
-        ),
-        "operations": Field(
-            MapOf(Whole(least=1, most=1000, example=1), "operation", names),
-            "Weights of operations; those left out are not used",
-            weights,
-            default=", ".join(f"{name} {weight}" for name, weight in weights.items()),
-        ),
-    }
-    moved = {}
-    if not any(one.asynchronous for one in kind.operations):
-        moved["completion"] = f"all operations of {kind.name} answer at once, write deadline"
-        del fields["completion"]
-    return Record(f"{kind.name} workload", fields, kind.about[:1].upper() + kind.about[1:], moved)
-
-
-def _deadline() -> Duration:
-    return Duration(least_ms=10, most_ms=5 * _MINUTE_MS, example="2s")
 
 
 def _timeline(vocabulary: Vocabulary) -> Record:
