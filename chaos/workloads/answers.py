@@ -9,11 +9,12 @@ import msgspec
 
 from chaos.model.operation import Answer, AnswerKind
 
-__all__ = ["Problem", "driver_failure", "excerpt", "http_answer", "problem_answer", "read_problem"]
+__all__ = ["PROBLEM_JSON", "Problem", "driver_failure", "excerpt", "http_answer", "problem_answer", "read_problem"]
 
 EXCERPT_CHARS = 200
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
-_PROBLEM = "application/problem+json"
+PROBLEM_JSON = "application/problem+json"
+"""Media type of problem details."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +73,7 @@ def http_answer(
     if 200 <= status < 300:
         return Answer(kind=AnswerKind.OK, status=status)
     pause_s = _retry_after_s(retry_after, wall_s)
-    if content_type.partition(";")[0].strip().lower() == _PROBLEM:
+    if content_type.partition(";")[0].strip().lower() == PROBLEM_JSON:
         try:
             return problem_answer(read_problem(msgspec.json.decode(body)), status=status, retry_after_s=pause_s)
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -6,24 +6,29 @@ import time
 from dataclasses import dataclass
 
 from chaos.model.operation import Answer, Unmet
+from chaos.model.plain import BUDGET_HEADER
 from chaos.schedule import stream_rng
 from chaos.workloads import identity
-from chaos.workloads.corpus import Corpus, SeedDocument
+from chaos.workloads.corpus import NO_DOCUMENT, Corpus, SeedDocument
 
-__all__ = ["Call", "Outcome", "new_call"]
+__all__ = ["Call", "Outcome", "new_call", "plain_call"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What an operation came to: its answer, and the declarations an ok answer did not meet."""
+    """What an operation came to: its answer, and the declarations an ok answer did not meet.
+
+    `proves_effect` is False where an ok answer does not say that the work is done, only that it was passed on.
+    """
 
     answer: Answer
     unmet: tuple[Unmet, ...] = ()
+    proves_effect: bool = True
 
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """An operation under way. The `*_ns` after `deadline_ms` are CLOCK_MONOTONIC and 0 until they happened."""
+    """An operation under way. The `*_ns` are CLOCK_MONOTONIC and 0 until they happened."""
 
     op_id: str
     trace_id: str
@@ -31,6 +36,10 @@ class Call:
     nonce: str
     document: SeedDocument
     deadline_ms: float
+    seed: int = 0
+    workload: str = ""
+    index: int = 0
+    budget_header: str | None = BUDGET_HEADER
     accepted_ns: int = 0
     first_byte_ns: int = 0
     ended_ns: int = 0
@@ -47,15 +56,20 @@ class Call:
 
     def headers(self) -> dict[str, str]:
         """Trace context and budget, the same on HTTP and NATS."""
-        return {
+        headers = {
             "traceparent": identity.traceparent(self.trace_id, self.span_id),
             "baggage": identity.baggage(self.op_id),
-            "X-Budget-Ms": str(int(self.deadline_ms)),
         }
+        if self.budget_header is not None:
+            headers[self.budget_header] = str(int(self.deadline_ms))
+        return headers
 
     def queued_headers(self) -> dict[str, str]:
         """Those of a message that may wait in a queue: the deadline in wall-clock milliseconds too."""
-        return {**self.headers(), "X-Deadline-Unix-Ms": str(int(time.time() * 1000 + self.deadline_ms))}
+        headers = self.headers()
+        if self.budget_header is not None:
+            headers["X-Deadline-Unix-Ms"] = str(int(time.time() * 1000 + self.deadline_ms))
+        return headers
 
     def accepted(self) -> None:
         """Note that the system took the work on."""
@@ -79,4 +93,22 @@ def new_call(seed: int, op_id: str, deadline_ms: float, corpus: Corpus) -> Call:
         nonce=identity.nonce(seed, op_id),
         document=corpus.draw(stream_rng(seed, op_id, "document")),
         deadline_ms=deadline_ms,
+    )
+
+
+def plain_call(
+    seed: int, op_id: str, deadline_ms: float, *, workload: str, index: int, budget_header: str | None = BUDGET_HEADER
+) -> Call:
+    """The call of a plain operation, which asks about no document."""
+    return Call(
+        op_id=op_id,
+        trace_id=identity.trace_id(seed, op_id),
+        span_id=identity.root_span_id(seed, op_id),
+        nonce=identity.nonce(seed, op_id),
+        document=NO_DOCUMENT,
+        deadline_ms=deadline_ms,
+        seed=seed,
+        workload=workload,
+        index=index,
+        budget_header=budget_header,
     )

@@ -9,7 +9,7 @@ from chaos.model.op_ids import SEED_WORKLOAD
 from chaos.schedule import stream_rng
 from chaos.workloads import identity
 
-__all__ = ["SEED_WORKLOAD", "TENANTS", "Corpus", "SeedDocument", "new_words"]
+__all__ = ["NO_DOCUMENT", "SEED_WORKLOAD", "TENANTS", "Corpus", "SeedDocument", "new_words"]
 
 TENANTS = ("amber", "birch", "cedar")
 _DOCUMENTS_EACH = 4
@@ -32,6 +32,10 @@ class SeedDocument:
     def text(self) -> str:
         """The document's text; the words dominate it, so that a search for them finds it."""
         return f"{' '.join(self.words)}. Record {self.nonce} is about {' '.join(self.words)}."
+
+
+NO_DOCUMENT = SeedDocument(op_id="", tenant="", doc_id="", title="", words=(), nonce="")
+"""What operations ask about that ask about no document."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

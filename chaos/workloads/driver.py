@@ -22,6 +22,7 @@ from chaos.workloads.load import Load
 from chaos.workloads.nats_door import NatsDoor, open_nats
 from chaos.workloads.operations import Doors
 from chaos.workloads.outbox import Outbox
+from chaos.workloads.plain_doors import open_plain
 from chaos.workloads.preparing import prepare, refuse_unknown
 from chaos.workloads.probing import Prober
 from chaos.workloads.protocol import (
@@ -136,6 +137,7 @@ class Driver:
             endpoints=plan.endpoints,
             checks=Checks(key=plan.digest_key.encode(), corpus=corpus),
             nats=await self._open_nats(plan, within_s),
+            plain=await self._connections.enter_async_context(open_plain(plan)),
         )
 
     async def _open_nats(self, plan: DriverPlan, within_s: float) -> NatsDoor | None:

@@ -11,17 +11,17 @@ __all__ = ["effect_of"]
 _NO_REFUSAL = frozenset({408, 409, 425, 499})
 
 
-def effect_of(answer: Answer, *, writes: bool) -> EffectState:
+def effect_of(answer: Answer, *, writes: bool, proven: bool = True) -> EffectState:
     """The effect of an operation with that answer.
 
-    Ok means applied. An error means not applied only when nothing was sent (a connect refused at the driver) or when the service
+    Ok means applied, unless it is not `proven` by an ok answer: a message that was handed on may still be lost. An error means not applied only when nothing was sent (a connect refused at the driver) or when the service
     itself refused the request (a 4xx that names no dependency: one passed up from below may follow work already done). All else is
     unknown, an accepted task without its completion too: it obliges one effect, and the ledger counts it.
     """
     if not writes:
         return EffectState.READ
     if answer.kind is AnswerKind.OK:
-        return EffectState.APPLIED
+        return EffectState.APPLIED if proven else EffectState.UNKNOWN
     return EffectState.NOT_APPLIED if _refused(answer) else EffectState.UNKNOWN
 
 

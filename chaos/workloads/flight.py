@@ -12,10 +12,10 @@ from chaos.model.operation import Answer, AnswerKind, Operation
 from chaos.model.plan import WorkloadPlan
 from chaos.model.workload import OperationKind
 from chaos.workloads import identity
-from chaos.workloads.call import Call, Outcome, new_call
+from chaos.workloads.call import Call, Outcome, new_call, plain_call
 from chaos.workloads.corpus import Corpus
 from chaos.workloads.effects import effect_of
-from chaos.workloads.operations import RUNNERS, Doors
+from chaos.workloads.operations import Doors, Runner, find_runner
 from chaos.workloads.protocol import DriverPlan
 
 __all__ = ["Departure", "Flight", "Pilot"]
@@ -57,12 +57,13 @@ class Pilot:
         self._plan = plan
         self._doors = doors
         self._corpus = corpus
+        self._runners: dict[tuple[str, str], Runner] = {}
 
     async def fly(self, flight: Flight) -> None:
         """Send the operation and wait until D + max(2 s, D); what comes of it stands in `flight.operation`."""
         departure = flight.departure
         call = self._call(departure)
-        runner = RUNNERS[departure.workload.spec.kind, departure.operation.name]
+        runner = self._runner(departure)
         start_ns = time.monotonic_ns()
         flight.scope.deadline = anyio.current_time() + call.wait_s
         try:
@@ -77,8 +78,33 @@ class Pilot:
             flight.operation = _record(departure, call, start_ns, _unanswered(call))
 
     def _call(self, departure: Departure) -> Call:
-        op_id = identity.op_id(self._plan.run_id, departure.workload.name, departure.index)
-        return new_call(self._plan.seed, op_id, departure.operation.deadline_ms, self._corpus)
+        name, deadline_ms, plain = (
+            departure.workload.name,
+            departure.operation.deadline_ms,
+            departure.workload.spec.plain,
+        )
+        op_id = identity.op_id(self._plan.run_id, name, departure.index)
+        if plain is None:
+            return new_call(self._plan.seed, op_id, deadline_ms, self._corpus)
+        return plain_call(
+            self._plan.seed,
+            op_id,
+            deadline_ms,
+            workload=name,
+            index=departure.index,
+            budget_header=plain.budget_header,
+        )
+
+    def _runner(self, departure: Departure) -> Runner:
+        """Found, or for a plain operation made, once."""
+        key = departure.workload.name, departure.operation.name
+        runner = self._runners.get(key)
+        if runner is None:
+            runner = find_runner(departure.workload.spec, departure.operation.name)
+            if runner is None:
+                raise LookupError(f"no runner for {key[0]}.{key[1]}")
+            self._runners[key] = runner
+        return runner
 
 
 def _unanswered(call: Call) -> Outcome:
@@ -99,12 +125,12 @@ def _record(departure: Departure, call: Call, start_ns: int, outcome: Outcome) -
         end_ns=call.ended_ns,
         deadline_ms=call.deadline_ms,
         answer=outcome.answer,
-        effect=effect_of(outcome.answer, writes=kind.writes),
+        effect=effect_of(outcome.answer, writes=kind.writes, proven=outcome.proves_effect),
         trace_id=call.trace_id,
         route=kind.route,
         accepted_ns=call.accepted_ns,
         first_byte_ns=call.first_byte_ns,
-        tenant=call.tenant,
+        tenant=call.tenant or None,
         probe=departure.probe,
         asynchronous=kind.asynchronous,
         unmet=outcome.unmet,

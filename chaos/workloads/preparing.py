@@ -10,7 +10,7 @@ import anyio
 from chaos.errors import NotReadyError
 from chaos.workloads.call import new_call
 from chaos.workloads.corpus import Corpus, SeedDocument
-from chaos.workloads.operations import RUNNERS, Doors
+from chaos.workloads.operations import RUNNERS, Doors, find_runner
 from chaos.workloads.operations.rag import judge_ingested, post_document
 from chaos.workloads.protocol import DriverPlan
 
@@ -27,7 +27,7 @@ def refuse_unknown(plan: DriverPlan) -> None:
     """Raise NotReadyError when the plan holds an operation that no module sends."""
     for workload in plan.workloads:
         for operation in workload.operations:
-            if (workload.spec.kind, operation.name) not in RUNNERS:
+            if find_runner(workload.spec, operation.name) is None:
                 known = (
                     ", ".join(sorted(name for kind, name in RUNNERS if kind == workload.spec.kind))
                     or "none of this kind"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +27,7 @@ class Asked:
     path: str
     headers: dict[str, str]
     body: bytes
+    method: str = "POST"
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class Replied:
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False  # announce more than is sent, then close
+    raw: bytes | None = None  # these bytes instead of a response, then close
 
 
 Handler = Callable[[Asked], Replied]
@@ -77,6 +82,7 @@ class StandIn:
         self.gate.set()
         self.asked: list[Asked] = []
         self.url = ""
+        self.connections = 0
         self._first = asyncio.Event()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -92,11 +98,15 @@ class StandIn:
     def reset(self) -> None:
         """RST on every live connection."""
         for writer in self._writers:
+            sock = writer.get_extra_info("socket")
+            with contextlib.suppress(OSError):  # closed already
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept alive."""
         self._writers.add(writer)
+        self.connections += 1
         try:
             while await self._exchange(reader, writer):
                 pass
@@ -110,12 +120,17 @@ class StandIn:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        asked = Asked(head[0].split(" ")[1], headers, body)
+        method, path, _ = head[0].split(" ")
+        asked = Asked(path, headers, body, method)
         if asked.path != "/healthz":
             self.asked.append(asked)
             self._first.set()
             await self.gate.wait()
         reply = self.handler(asked)
+        if reply.raw is not None:
+            writer.write(reply.raw)
+            await writer.drain()
+            return False
         length = len(reply.body) + (100 if reply.cut else 0)
         extra = "".join(f"{name}: {value}\r\n" for name, value in reply.headers.items())
         start = f"HTTP/1.1 {reply.status} X\r\ncontent-type: {reply.content_type}\r\ncontent-length: {length}\r\n{extra}\r\n"

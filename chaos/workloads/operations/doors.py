@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chaos.errors import NotReadyError
 from chaos.workloads.call import Call, Outcome
 from chaos.workloads.checks import Checks
 from chaos.workloads.http_door import HttpDoor
 from chaos.workloads.nats_door import NatsDoor
+from chaos.workloads.plain_doors import PlainDoors
 from chaos.workloads.protocol import Endpoints
 
 __all__ = ["Doors", "Runner"]
@@ -17,12 +18,13 @@ __all__ = ["Doors", "Runner"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
-    """The system's doors, and the checks of this run."""
+    """The system's doors, and the checks of this run. `plain` are those of plain workloads."""
 
     http: HttpDoor
     endpoints: Endpoints
     checks: Checks
     nats: NatsDoor | None = None
+    plain: PlainDoors = field(default_factory=PlainDoors)
 
     def api(self, path: str) -> str:
         """URL of a path of the API. Raises NotReadyError without that endpoint."""

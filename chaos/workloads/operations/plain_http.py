@@ -1,0 +1,124 @@
+"""Kind `http`: one request as the scenario says it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import quote
+
+import h11
+import msgspec
+
+from chaos.model.operation import Answer, AnswerKind, Unmet
+from chaos.model.plain import HttpRequest, Payload, PlainOperation
+from chaos.model.template import parse_template
+from chaos.workloads.answers import PROBLEM_JSON, excerpt
+from chaos.workloads.call import Call, Outcome
+from chaos.workloads.content import ContentChecks
+from chaos.workloads.envelope import read_json
+from chaos.workloads.http_wire import WireReply, exchange
+from chaos.workloads.operations.doors import Doors, Runner
+from chaos.workloads.patterns import Look, look_for
+from chaos.workloads.templates import fill_json, fill_parts, fill_text
+
+__all__ = ["compile_http", "fill_payload"]
+
+_PATH_CHARS = "/?&=+,;:@!$'()*~%[]-._"
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+_AGENT = "chaos-drill"
+
+Fields = Callable[[Call], list[tuple[str, str]]]
+
+
+def compile_http(to: str, operation: PlainOperation, request: HttpRequest) -> Runner:
+    """The runner of an operation: everything that does not depend on the single call is done once."""
+    build = _requests(request)
+    judge = _Judge(operation, request)
+
+    async def run(call: Call, doors: Doors) -> Outcome:
+        dialer = doors.plain.dialers["http", to]
+        head, body = build(call, f"{dialer.host}:{dialer.port}")
+        reply = await exchange(call, dialer, head, body)
+        return Outcome(answer=reply.answer) if reply.status is None else judge.outcome(call, reply)
+
+    return run
+
+
+def fill_payload(payload: Payload | None) -> Callable[[Call], bytes]:
+    """The bytes of a body for an operation."""
+    if payload is None:
+        return lambda _call: b""
+    if payload.text is not None:
+        text = fill_text(payload.text)
+        return lambda call: text(call).encode()
+    value = fill_json(payload.json)
+    return lambda call: msgspec.json.encode(value(call))
+
+
+def _requests(request: HttpRequest) -> Callable[[Call, str], tuple[h11.Request, bytes]]:
+    path = fill_parts(parse_template(request.path))
+    own = {name: fill_text(value) for name, value in request.headers.items()}
+    body = fill_payload(request.body)
+    names = {name.casefold() for name in own}
+    usual = [] if "user-agent" in names else [("user-agent", _AGENT)]
+    if request.body is not None and "content-type" not in names:
+        json = request.body.text is None
+        usual.append(("content-type", "application/json" if json else "text/plain; charset=utf-8"))
+
+    def build(call: Call, host: str) -> tuple[h11.Request, bytes]:
+        content = body(call)
+        headers = [] if "host" in names else [("host", host)]
+        headers += [*call.headers().items(), *usual, *((name, fill(call)) for name, fill in own.items())]
+        if content or request.method not in _BODILESS:
+            headers.append(("content-length", str(len(content))))
+        return h11.Request(method=request.method, target=_encoded(path(call)), headers=headers), content
+
+    return build
+
+
+def _encoded(path: str) -> str:
+    """What may not stand in a request's target is percent-encoded; what is encoded already stays as it is."""
+    return quote(path, safe=_PATH_CHARS)
+
+
+class _Judge:
+    """From a response to the outcome: is it the status that is right, is it degraded, does it hold what was declared."""
+
+    def __init__(self, operation: PlainOperation, request: HttpRequest) -> None:
+        self._statuses = frozenset(request.statuses)
+        self._checks = ContentChecks(operation.content)
+        self._degraded: Look | None = None if operation.degraded is None else look_for(operation.degraded)
+
+    def outcome(self, call: Call, reply: WireReply) -> Outcome:
+        answer, status = reply.answer, reply.status or 0
+        right = status in self._statuses
+        if right:
+            answer = Answer(kind=AnswerKind.OK, status=status)
+        if answer.kind is not AnswerKind.OK:
+            return Outcome(answer=answer)
+        degraded = self._degraded is not None and self._degraded(
+            f"{reply.head}\n\n{reply.body.decode('utf-8', 'replace')}"
+        )
+        if degraded:
+            answer = msgspec.structs.replace(answer, degraded=True)
+        unmet = list(self._checks.check(call, reply.body, degraded=degraded))
+        if self._statuses and not right:
+            unmet.insert(0, Unmet(check="status", expected=_either(self._statuses), seen=str(status)))
+        if 200 <= status < 300 and not degraded:
+            unmet += _hidden_error(reply, declared=bool(self._checks))
+        return Outcome(answer=answer, unmet=tuple(unmet))
+
+
+def _either(statuses: frozenset[int]) -> str:
+    return " or ".join(map(str, sorted(statuses)))
+
+
+def _hidden_error(reply: WireReply, *, declared: bool) -> list[Unmet]:
+    """An error under a 2xx: problem details, or an `error` member with something in it where no content is declared."""
+    problem = reply.content_type == PROBLEM_JSON
+    if not problem and (declared or "json" not in reply.content_type or b'"error"' not in reply.body):
+        return []
+    value = read_json(reply.body)
+    if problem or (isinstance(value, dict) and isinstance(value.get("error"), str | dict) and value["error"]):
+        expected = "no error under an ok status; if it is right, declare the content under expect:"
+        return [Unmet(check="error-body", expected=expected, seen=excerpt(reply.body))]
+    return []
