@@ -136,17 +136,17 @@ class Tally:
 
 
 def matcher(pattern: str) -> Callable[[Unit], bool]:
-    """A test of units. `*` stands for anything; `op:...` is about the op id, `/...` about the route, a word about the method.
+    """A test of units. `*` stands for anything; `op:...` is about the op id, `/...` about the route, a word about the first word.
 
-    Anything else is compared with the whole signature, such as `POST /v1/documents/{id}`.
+    Anything else is compared with the whole signature, such as `POST /v1/documents/{id}`. `COMMIT` is a first word, too.
     """
     about_op = pattern.startswith(OP_PREFIX)
-    text = pattern.removeprefix(OP_PREFIX)
+    text, behind = pattern.removeprefix(OP_PREFIX), ""
     if not about_op and text.startswith("/"):
         text = f"* {text}"
     elif not about_op and " " not in text and not text.endswith("*"):
-        text = f"{text} *"
-    compiled = re.compile(".*".join(re.escape(part) for part in text.split("*")), re.DOTALL)
+        behind = "(?: .*)?"
+    compiled = re.compile(".*".join(re.escape(part) for part in text.split("*")) + behind, re.DOTALL)
     if about_op:
         return lambda unit: bool(unit.op_id) and compiled.fullmatch(unit.op_id) is not None
     return lambda unit: compiled.fullmatch(unit.signature) is not None

@@ -88,6 +88,8 @@ def test_only_what_matches_is_counted() -> None:
         ("/v1/*", "GET /v1/documents/{id}", "GET /v2/documents"),
         ("GET /v1/*/text", "GET /v1/{id}/text", "GET /v1/{id}"),
         ("*", "GET /", None),
+        ("COMMIT", "COMMIT", "COMMITTED"),
+        ("INSERT", "INSERT INTO t VALUES (?)", "BEGIN; INSERT"),
         ("*documents*", "PUT /v1/documents/{id}", "GET /"),
     ],
 )
