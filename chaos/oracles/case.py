@@ -14,11 +14,13 @@ from chaos.model.link import Link, Protocol
 from chaos.model.operation import AnswerKind, Operation
 from chaos.model.settings import Settings
 from chaos.model.wire_record import WireRecord
+from chaos.model.workload import OperationKind
 from chaos.oracles.algebra import Decision
 from chaos.oracles.between import DRIVER, shields_system
 from chaos.oracles.concern import NS_PER_MS, Concern, Concerns, Window, find_concerns, until_ns
 from chaos.oracles.hops import Hop, Hops, find_hops
 from chaos.oracles.proof import Proof, prove
+from chaos.oracles.stored import Stored
 from chaos.oracles.strays import find_strays
 
 __all__ = ["Case", "unanswered"]
@@ -127,13 +129,13 @@ class Case:
         """Why operations may be missing, so that their silence proves nothing; empty if none are."""
         if self.evidence.end_how not in {"complete", "interrupted", "aborted"}:
             return f"the run ended as {self.evidence.end_how!r}: operations may be missing"
-        lost = [one for one in self.evidence.lost if not _is_about(one.what, "wire", "lease")]
+        lost = [one for one in self.evidence.lost if not _is_about(one.what, "wire", "lease", "effect")]
         return f"{sum(one.count for one in lost)} records of {lost[0].what} were lost" if lost else ""
 
     @cached_property
     def wire_lost(self) -> bool:
         """True if records of the wire log are missing."""
-        lost = any(not _is_about(one.what, "operation", "lease") for one in self.evidence.lost)
+        lost = any(not _is_about(one.what, "operation", "lease", "effect") for one in self.evidence.lost)
         return lost or any(one.kind == "lost" for one in self.evidence.wire)
 
     def watched(self, operation: Operation, limit_ms: float) -> bool:
@@ -278,6 +280,21 @@ class Case:
     def decided(self) -> dict[tuple[str, str], Decision]:
         """What was decided on an operation by what the wire shows of it, whatever the cell: by oracle and op id."""
         return {}
+
+    # --- Effects.
+
+    @cached_property
+    def stored(self) -> Stored:
+        """What the stores held in the end."""
+        return Stored(self.evidence)
+
+    def kind_of(self, operation: Operation) -> OperationKind | None:
+        """What the plan says of operations like this one."""
+        return self._operation_kinds.get((operation.workload, operation.name))
+
+    @cached_property
+    def _operation_kinds(self) -> dict[tuple[str, str], OperationKind]:
+        return {(workload.name, one.name): one for workload in self.plan.workloads for one in workload.operations}
 
     # --- Cells.
 

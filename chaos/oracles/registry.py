@@ -6,6 +6,7 @@ from chaos.oracles.bounded import BOUNDED
 from chaos.oracles.budget import BUDGET
 from chaos.oracles.cause_kept import CAUSE_KEPT
 from chaos.oracles.error_class import ERROR_CLASS
+from chaos.oracles.exactly_once import EXACTLY_ONCE
 from chaos.oracles.healed import HEALED
 from chaos.oracles.injected import INJECTED
 from chaos.oracles.isolation import ISOLATION
@@ -29,6 +30,7 @@ ORACLES: tuple[Oracle, ...] = (
     TRACE_CONTEXT,
     TRACE_PARENT,
     ISOLATION,
+    EXACTLY_ONCE,
     INJECTED,
     HEALED,
     RECOVERS,

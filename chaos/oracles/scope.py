@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
 from chaos.model.plan import Plan, WorkloadPlan
@@ -11,7 +13,7 @@ from chaos.model.verdict import Cell, NotJudged
 from chaos.model.workload import OperationKind
 from chaos.oracles.between import DRIVER, shields_system
 
-__all__ = ["per_fault", "per_fault_and_workload", "per_run", "per_workload"]
+__all__ = ["per_fault", "per_fault_and_workload", "per_fault_and_writer", "per_run", "per_workload"]
 
 _FEW = 3
 
@@ -25,6 +27,28 @@ def per_fault_and_workload(oracle: str, plan: Plan, *, answers_for_faults: bool)
         yield Cell(oracle=oracle, workload=workload.name)
         for fault in plan.faults:
             yield _under_fault(oracle, plan, fault, workload, answers_for_faults=answers_for_faults)
+
+
+def per_fault_and_writer(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
+    """The same for effects: only operations that leave declared ones count, wherever the fault sits; and one cell for the run."""
+    for workload in plan.workloads:
+        writing = msgspec.structs.replace(workload, operations=tuple(one for one in workload.operations if one.effects))
+        if writing.operations:
+            yield Cell(oracle=oracle, workload=workload.name)
+            for fault in plan.faults:
+                yield _under_fault(oracle, plan, fault, writing, answers_for_faults=False)
+        else:
+            yield _no_effects(oracle, workload)
+    if plan.leaves_effects:
+        yield Cell(oracle=oracle)
+
+
+def _no_effects(oracle: str, workload: WorkloadPlan) -> NotJudged:
+    return NotJudged(
+        cell=Cell(oracle=oracle, workload=workload.name),
+        reason=f"no operation of {workload.name} leaves effects that are declared",
+        enable=f"workloads: {workload.name}: operations: one that leaves effects (docs/scenarios.md says which do)",
+    )
 
 
 def per_fault(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:

@@ -16,7 +16,9 @@ def test_every_oracle_has_its_row() -> None:
     assert rows == [(one.name, "yes" if one.timing else "no") for one in ORACLES]
 
 
-def test_every_class_of_error_class_is_explained() -> None:
+def test_every_class_of_finding_is_explained() -> None:
     """A reader finds the class of a finding on the page."""
-    for name in ("generic-500", "wrong-blame", "fault-without-cause", "no-class", "retry-after-lost", "cause-lost"):
+    errors = ("generic-500", "wrong-blame", "fault-without-cause", "no-class", "retry-after-lost", "cause-lost")
+    effects = ("lost", "duplicated", "torn", "refused-but-applied", "phantom")
+    for name in (*errors, *effects):
         assert f"`{name}`" in PAGE
