@@ -143,13 +143,17 @@ async def open_jetstream(access: Access, call_s: float) -> AsyncIterator[JetStre
     if not access.nats_url:
         raise UnreadableError("it is not known where this system keeps its NATS")
     client = Client()
-    with _translated(), anyio.fail_after(call_s):
-        await client.connect(
-            access.nats_url, name=OUR_NAME, connect_timeout=max(1, int(call_s)), allow_reconnect=False, error_cb=_ignore
-        )
     try:
+        with _translated(), anyio.fail_after(call_s):
+            await client.connect(
+                access.nats_url,
+                name=OUR_NAME,
+                connect_timeout=max(1, int(call_s)),
+                allow_reconnect=False,
+                error_cb=_ignore,
+            )
         yield JetStream(client, call_s)
-    finally:
+    finally:  # a connection that was given up half made needs its end as well
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN_S):
             await client.close()
 
