@@ -69,8 +69,9 @@ def test_run_level_oracles_have_one_cell_each() -> None:
 
 
 def test_without_faults_only_quiet_time_is_judged() -> None:
-    """Nothing to heal or to recover from."""
+    """Nothing to heal or to recover from, and no effects are declared."""
     assert {one.oracle for one in plan().cells} == {one.name for one in ORACLES} - {
+        "exactly-once",
         "isolation",
         "injected",
         "healed",
