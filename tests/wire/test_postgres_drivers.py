@@ -1,8 +1,12 @@
-"""The traffic of drivers and programs through a framed link: byte for byte, every exchange framed and answered."""
+"""The traffic of drivers and programs through a framed link: byte for byte, every exchange framed and answered.
+
+Each workload passes twice: on a link without faults, and on one whose message faults look at every message and fit none.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +14,36 @@ import pytest
 
 from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
+from chaos.proxy import ToxicSpec
 from chaos.system import PostgresServer
 from tests.wire.postgres_workloads import asyncpg_everything, programs_everything, psycopg_everything
 
+NEVER = "no such statement"
 
-@pytest.fixture
-async def teed(teed_of: Any, postgres_server: PostgresServer) -> Any:
-    """A Postgres link."""
-    return await teed_of(Protocol.POSTGRES, postgres_server.address)
+
+@pytest.fixture(params=[False, True], ids=["no faults", "faults that never fit"])
+async def teed(teed_of: Any, postgres_server: PostgresServer, request: pytest.FixtureRequest) -> AsyncIterator[Any]:
+    """A Postgres link; if there are faults, none of them may act."""
+    teed = await teed_of(Protocol.POSTGRES, postgres_server.address)
+    toxics = []
+    for type_, attributes in (
+        (("cut", {}), ("hold", {"hold": 1}), ("malform", {}), ("truncate", {})) if request.param else ()
+    ):
+        for phase in ("before", "after", "during:1"):
+            spec = ToxicSpec(type=type_, name=type_ + phase, phase=phase, match=NEVER, attributes=attributes)
+            toxics.append(teed.proxy.add_toxic(spec))
+    yield teed
+    assert all(toxic.hits == 0 for toxic in toxics)
 
 
 def assert_framed(records: list[WireRecord]) -> None:
-    """Every request has its reply with a real status, and nothing was given up."""
-    assert not [row for row in records if row.kind == "raw"]
+    """Every request has its reply with a real status, nothing was given up, and nothing acted."""
+    assert not [row for row in records if row.kind in {"raw", "acted"}]
     asked = {(row.connection, row.number) for row in records if row.kind == "request" and row.direction == ">"}
     told = Counter((row.connection, row.number) for row in records if row.kind == "reply" and row.number)
     silent = {(row.connection, row.number) for row in records if row.signature == "cancel"}
     assert told == Counter(asked - silent)
-    assert not [row for row in records if row.kind == "reply" and row.status in {"aborted", "unframed", ""}]
+    assert not [row for row in records if row.kind == "reply" and row.status in {"aborted", "unframed", "dropped", ""}]
 
 
 async def test_asyncpg_in_daily_life(teed: Any, postgres_server: PostgresServer) -> None:

@@ -341,7 +341,8 @@ class Director(Passing):
             self.say(lane, forged.to_callee)
             self.hidden += 1
         if done or not self.dialect.ordered:
-            self.tell(turn, plan, forged)
+            # Of an answer that is swallowed nothing behind this is said.
+            self.tell(turn, plan, forged, amid=not (done and self.dialect.ordered))
         else:
             plan.told = forged
             self.advance()

@@ -112,15 +112,16 @@ class Lane:
         self.parked = [one._replace(due_ns=0) if one.plan.void else one for one in self.parked]
         heapify(self.parked)
 
-    def settle(self, kept: int) -> None:
-        """Tell the pipe what is held, and when to wake."""
+    def settle(self, kept: int, now_ns: int) -> None:
+        """Tell the pipe what is held, and when to wake. What is due already waits for the end of a message: for bytes, not for a time."""
         stage, gathering = self.stage, self.gathering
         gathered = gathering.gathered if gathering is not None else None
         stage.held = kept + self.queued + len(self.backlog) + self.parked_bytes + (len(gathered) if gathered else 0)
         stage.overhead = ITEM_BYTES * len(self.parked)
         stage.wake_ns = self.free_ns
-        if self.parked and (self.free_ns is None or self.parked[0].due_ns < self.free_ns):
-            stage.wake_ns = self.parked[0].due_ns
+        due_ns = self.parked[0].due_ns if self.parked else 0
+        if due_ns > now_ns and (self.free_ns is None or due_ns < self.free_ns):
+            stage.wake_ns = due_ns
 
 
 class LaneStage(Stage):

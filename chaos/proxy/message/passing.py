@@ -54,7 +54,7 @@ class Passing:
     def flush(self) -> None:
         """Give the pipes what was said."""
         for lane in (self.up, self.down):
-            lane.settle(self.dialect.kept(lane.direction))
+            lane.settle(self.dialect.kept(lane.direction), self.now_ns)
         out, self._outbox = self._outbox, []
         at = 0
         while at < len(out):
@@ -133,13 +133,13 @@ class Passing:
                 return
             self.open.popleft()
             forged, plan.told = plan.told, None
-            self.tell(turn, plan, forged)
+            self.tell(turn, plan, forged, amid=True)
 
-    def tell(self, turn: Turn, plan: Plan, forged: Forged) -> None:
-        """Say something to who asked, in the callee's place."""
+    def tell(self, turn: Turn, plan: Plan, forged: Forged, *, amid: bool) -> None:
+        """Say something to who asked, in the callee's place; once a message is over if what came so far may end `amid` one."""
         lane = self.down if turn.direction == ">" else self.up
         load = Load(Piece(forged.to_asker), fed=False)
-        if forged.to_asker and self.dialect.amid(lane.direction):
+        if forged.to_asker and amid and self.dialect.amid(lane.direction):
             lane.park(self.now_ns, load, plan, None)
         elif forged.to_asker:
             self.pass_on(lane, load)
