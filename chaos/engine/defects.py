@@ -60,4 +60,25 @@ DEFECTS: tuple[Defect, ...] = (
         scenario="provider-refusing",
         oracles=("ok-means-ok",),
     ),
+    Defect(
+        name="traceparent-dropped-on-publish",
+        error_class="broken trace",
+        about="Messages published to JetStream carry no traceparent.",
+        scenario="smoke",
+        oracles=("trace-context",),
+    ),
+    Defect(
+        name="header-copied-unchanged",
+        error_class="broken trace",
+        about="The agent's calls carry the traceparent that came in: this hop is missing from the trace.",
+        scenario="smoke",
+        oracles=("trace-parent",),
+    ),
+    Defect(
+        name="budget-not-passed-on",
+        error_class="budget",
+        about="Callees are told the whole of the caller's own timeout instead of what remains of the budget.",
+        scenario="smoke",
+        oracles=("budget",),
+    ),
 )
