@@ -44,6 +44,7 @@ Cut = tuple[str, int, bytes, int, Part]
 DATA = message("D", b"\0\1\0\0\0\3abc")
 NOTICE, STATUS, NEWS = message("N", b"SNOTICE\0\0"), message("S", b"a\0b\0"), message("A", b"\0\0\0\7news\0x\0")
 ONE, TWO, ASKS, NO_DATA = message("1"), message("2"), message("G", b"\0\0\0"), message("n")
+KNOWN = message("t", b"\0\0")
 WHOLE = Part.FIRST | Part.LAST | Part.PAYLOAD
 REPLY, OVER = Part.REPLY, Part.REPLY | Part.DONE
 TEXT = Part.REPLY | Part.PAYLOAD
@@ -142,14 +143,14 @@ SHAPES: dict[str, tuple[list[Step], list[Cut]]] = {
     "prepared with flush": (
         [
             (">", parse("s", "A") + describe("s") + FLUSH),
-            ("<", ONE + message("t", b"\0\0") + ROW[:7]),
+            ("<", ONE + KNOWN + ROW[:7]),
             (">", bind("s") + execute() + SYNC),
             ("<", TWO + DATA + done("A") + ready()),
         ],
         [
             (">", 1, parse("s", "A") + describe("s") + FLUSH, 0, WHOLE),
             (">", 2, bind("s") + execute() + SYNC, 0, WHOLE),
-            ("<", 1, ONE + message("t", b"\0\0") + ROW[:7], 0, TEXT | OVER),
+            ("<", 1, ONE + KNOWN + ROW[:7], 0, TEXT | OVER),
             ("<", 2, TWO, 0, REPLY),
             ("<", 2, DATA, 1, ITEM),
             ("<", 2, done("A") + ready(), 0, TEXT | OVER),
@@ -212,18 +213,18 @@ SHAPES: dict[str, tuple[list[Step], list[Cut]]] = {
     ),
     "copy in by execute": (
         [
-            (">", parse("", "COPY") + bind("") + execute() + SYNC),
-            ("<", ONE + TWO + ASKS),
+            (">", parse("", "COPY") + describe("") + bind("") + describe("", "P") + execute() + SYNC),
+            ("<", ONE + KNOWN + NO_DATA + TWO + NO_DATA + ASKS),
             (">", message("d", b"1\n") + FLUSH + message("c") + SYNC),  # the first Sync is lost in the COPY
             ("<", done("COPY 1") + ready()),
             (">", query("B")),
             ("<", done("B") + ready()),
         ],
         [
-            (">", 1, parse("", "COPY") + bind("") + execute() + SYNC, 0, WHOLE),
+            (">", 1, parse("", "COPY") + describe("") + bind("") + describe("", "P") + execute() + SYNC, 0, WHOLE),
             (">", 1, message("d", b"1\n") + FLUSH + message("c") + SYNC, 0, Part.NONE),
             (">", 2, query("B"), 0, WHOLE),
-            ("<", 0, ONE + TWO + ASKS, 0, Part.NONE),
+            ("<", 0, ONE + KNOWN + NO_DATA + TWO + NO_DATA + ASKS, 0, Part.NONE),
             ("<", 1, done("COPY 1") + ready(), 0, TEXT | OVER),
             ("<", 2, done("B") + ready(), 0, TEXT | OVER),
         ],

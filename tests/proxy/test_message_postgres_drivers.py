@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections import deque
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
+from psycopg import generators
 
 from chaos.system import PostgresServer
 from tests.proxy.postgres_rig import GONE, WAIT_S, Link, open_link
@@ -276,3 +279,127 @@ async def insert_in_transaction(connection: Any, table: str, key: int) -> None:
     """One row."""
     async with connection.transaction():
         await connection.execute(f"INSERT INTO {table} VALUES ($1)", key)
+
+
+@pytest.mark.parametrize(
+    ("phase", "statement", "error"),
+    [
+        ("before", "INSERT INTO {} VALUES (1)", asyncpg.ProtocolViolationError),  # the server cannot read it
+        ("after", "INSERT INTO {} VALUES (1)", UnicodeDecodeError),
+        ("after", "DELETE FROM {}", UnicodeDecodeError),
+        ("before", "SELECT g, 'b' FROM generate_series(1, 3) AS g", asyncpg.ProtocolViolationError),
+        ("after", "SELECT g, 'b' FROM generate_series(1, 3) AS g", UnicodeDecodeError),
+    ],
+)
+async def test_asyncpg_reads_what_is_garbled(link: Link, phase: str, statement: str, error: type[Exception]) -> None:
+    """It raises, does not hang, and goes on; whether the work was done is decided by the phase."""
+    async with link.connected() as connection:
+        toxic = link.fault("malform", phase, match=statement.split(" ", 1)[0], count={"first": 1})
+        with pytest.raises(error):
+            await connection.execute(statement.format(link.table))
+        assert toxic.hits == 1
+        assert await connection.fetchval("SELECT 7") == 7
+    assert await link.rows() == ([1] if (phase, statement[0]) == ("after", "I") else [])
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("prepare", [False, True])
+@pytest.mark.parametrize(
+    ("phase", "statement", "error"),
+    [
+        ("before", "INSERT INTO {} VALUES (%s)", psycopg.errors.ProtocolViolation),
+        ("after", "INSERT INTO {} VALUES (%s)", psycopg.DatabaseError),
+        ("after", "SELECT g, %s FROM generate_series(1, 3) AS g", psycopg.DatabaseError),
+        ("during:2", "SELECT g, %s FROM generate_series(1, 3) AS g", psycopg.DatabaseError),
+    ],
+)
+async def test_psycopg_reads_what_is_garbled(
+    link: Link, phase: str, statement: str, error: type[Exception], binary: bool, prepare: bool
+) -> None:
+    """It finds that message and length do not agree, and goes on."""
+    async with link.psycopg(autocommit=True) as connection:
+        toxic = link.fault("malform", phase, match=statement.split(" ", 1)[0], count={"first": 1})
+        with pytest.raises(error):
+            await connection.execute(statement.format(link.table), (1,), binary=binary, prepare=prepare)
+        assert toxic.hits == 1
+        assert await (await connection.execute("SELECT 7")).fetchone() == (7,)
+    assert await link.rows() == ([1] if (phase, statement[0]) == ("after", "I") else [])
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+async def test_a_garbled_start_up(link: Link, phase: str) -> None:
+    """Neither the server nor the drivers can read it."""
+    link.fault("malform", phase, match="startup")
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await asyncpg.connect(link.dsn, timeout=WAIT_S)
+    with pytest.raises(psycopg.OperationalError):
+        await psycopg.AsyncConnection.connect(link.dsn)
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+async def test_truncate_ends_the_connection(link: Link, phase: str) -> None:
+    """Half of a statement is not executed; half of an answer is not enough for anybody."""
+    async with link.connected() as connection:
+        link.fault("truncate", phase, match="INSERT")
+        with pytest.raises(GONE):
+            await connection.execute(f"INSERT INTO {link.table} VALUES (1)")
+    await link.until_backends()
+    assert await link.rows() == ([] if phase == "before" else [1])
+
+
+SYNCED = psycopg.pq.ExecStatus.PIPELINE_SYNC
+SQLSTATE = psycopg.pq.DiagnosticField.SQLSTATE
+
+
+async def in_flight(connection: Any, *statements: str) -> list[str]:
+    """Each under a Sync of its own, all sent before the first is answered; the command tag or SQLSTATE of each."""
+    low = connection.pgconn
+    low.enter_pipeline_mode()
+    commands: deque[Any] = deque()
+    for statement in statements:
+        commands += [partial(low.send_query_params, statement.encode(), None), low.pipeline_sync]
+    told = await connection.wait(generators.pipeline_communicate(low, commands))
+    while sum(results[0].status == SYNCED for results in told) < len(statements):
+        told.append(await connection.wait(generators.fetch_many(low)))
+    low.exit_pipeline_mode()
+    found = [result for results in told for result in results if result.status != SYNCED]
+    return [
+        (result.command_status or b"").decode() or (result.error_field(SQLSTATE) or b"").decode() for result in found
+    ]
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+async def test_questions_in_flight_are_answered_in_order(link: Link, phase: str) -> None:
+    """The error comes at its statement's place, whatever was asked before and behind it."""
+    async with link.psycopg(autocommit=True) as connection:
+        toxic = link.fault("error", phase, match="DELETE", answer="40001", count={"nth": 2})
+        one, two, three = (f"INSERT INTO {link.table} VALUES ({key})" for key in (1, 2, 3))
+        gone = f"DELETE FROM {link.table} WHERE a = 1"
+        told = await in_flight(connection, gone, one, two, gone, three, "SELECT 7")
+        assert told == ["DELETE 0", "INSERT 0 1", "INSERT 0 1", "40001", "INSERT 0 1", "SELECT 1"]
+        assert toxic.hits == 1
+        assert await (await connection.execute("SELECT 8")).fetchone() == (8,)
+    assert await link.rows() == ([1, 2, 3] if phase == "before" else [2, 3])
+
+
+async def test_a_refusal_in_flight_inside_a_transaction(link: Link) -> None:
+    """Refused before it was passed on, it fails the server's transaction, too: COMMIT behind it rolls back, as it would."""
+    async with link.psycopg(autocommit=True) as connection:
+        link.fault("error", "before", match="DELETE", answer="40001")
+        insert, gone = f"INSERT INTO {link.table} VALUES (1)", f"DELETE FROM {link.table}"
+        told = await in_flight(connection, "BEGIN", insert, gone, "SELECT 7", "COMMIT", "SELECT 8")
+        assert told == ["BEGIN", "INSERT 0 1", "40001", "25P02", "ROLLBACK", "SELECT 1"]
+    assert await link.rows() == []
+
+
+async def test_a_commit_refused_in_flight(link: Link) -> None:
+    """ROLLBACK goes in COMMIT's place, and is hidden; what is behind it is outside a transaction on both sides."""
+    async with link.psycopg(autocommit=True) as connection:
+        link.fault("error", "before", match="COMMIT", answer="40001")
+        one, two = (f"INSERT INTO {link.table} VALUES ({key})" for key in (1, 2))
+        told = await in_flight(connection, "BEGIN", one, "COMMIT", two, "SELECT 8")
+        assert told == ["BEGIN", "INSERT 0 1", "40001", "INSERT 0 1", "SELECT 1"]
+        assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    assert await link.rows() == [2]
+    ends = [row for row in link.told() if row[1] in {"COMMIT", "ROLLBACK"}]
+    assert ends == [("acted", "COMMIT", "before error", ("error",)), ("reply", "COMMIT", "40001", ("error",))]

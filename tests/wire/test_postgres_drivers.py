@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +78,23 @@ async def test_programs_in_daily_life(teed: Any, postgres_server: PostgresServer
     assert_framed(records)
     updates = [row for row in records if row.kind == "reply" and row.signature.startswith("UPDATE pgbench_accounts")]
     assert [row.status for row in updates] == ["UPDATE 1"] * (3 * 120 + 30)
+
+
+@pytest.mark.parametrize("phase", ["before", "after", "during:2"])
+@pytest.mark.parametrize(
+    "workload", [partial(asyncpg_everything, news=False), psycopg_everything], ids=["asyncpg", "psycopg"]
+)
+async def test_traffic_held_message_by_message(
+    teed_of: Any, postgres_server: PostgresServer, workload: Any, phase: str
+) -> None:
+    """Each message, each answer, or each second row waits for a moment: it is late, and nothing else.
+
+    Notifications are not held: they belong to no exchange, and may pass an answer by.
+    """
+    teed = await teed_of(Protocol.POSTGRES, postgres_server.address)
+    toxic = teed.proxy.add_toxic(ToxicSpec(type="hold", phase=phase, match="*", attributes={"hold": 1}))
+    await workload(postgres_server.dsn_through(teed.address).reveal())
+    records = await teed.records()
+    teed.assert_untouched()
+    assert toxic.hits == len([row for row in records if row.kind == "acted"]) > 2
+    assert not [row for row in records if row.kind == "raw" or row.status in {"aborted", "unframed", "dropped"}]

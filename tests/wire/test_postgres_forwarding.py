@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from chaos.model.link import Protocol
-from chaos.proxy import Options, Proxy, ProxySettings, open_registry
+from chaos.proxy import Options, Proxy, ProxySettings, ToxicSpec, open_registry
 from chaos.system import PostgresServer
 from chaos.system.ports import Address
 from tests.wire.postgres_messages import GSS, OPENED, SSL, STARTUP, WELCOME, Step, message, query
@@ -90,18 +90,18 @@ async def framed(server: PostgresServer) -> AsyncIterator[tuple[Proxy, str]]:
 
 
 class Gauge:
-    """The most that a connection's pipes, transports and framer kept, as seen by every chunk that came."""
+    """The most that a connection's pipes, their stages, transports and framer kept, as seen by every chunk that came."""
 
     def __init__(self, proxy: Proxy) -> None:
         self.most = self.chunks = 0
         [self._connection] = proxy.connections()
         self._framer = self._connection.observer._framer
-        for pipe in (self._connection.up, self._connection.down):
-            pipe.entered = self._seen(pipe.entered)
+        for endpoint in (self._connection.client, self._connection.upstream):
+            endpoint.data_received = self._seen(endpoint.data_received)
 
-    def _seen(self, entered: Any) -> Any:
+    def _seen(self, received: Any) -> Any:
         def seen(data: bytes) -> None:
-            entered(data)
+            received(data)
             self.chunks += 1
             kept = len(self._framer.up.carry) + len(self._framer.down.carry)
             for pipe in (self._connection.up, self._connection.down):
@@ -125,9 +125,12 @@ class Sink(io.RawIOBase):
         return len(data)
 
 
+@pytest.mark.parametrize("faults", [False, True], ids=["no faults", "faults on others"])
 @pytest.mark.parametrize("row_bytes", [500, 60_000, 20 * MIB])
-async def test_bulk_copy_passes_within_bounded_memory(postgres_server: PostgresServer, row_bytes: int) -> None:
-    """Both ways, whatever the size of the rows: next to nothing is kept, and each COPY is one operation."""
+async def test_bulk_copy_passes_within_bounded_memory(
+    postgres_server: PostgresServer, row_bytes: int, faults: bool
+) -> None:
+    """Both ways, whatever the size of the rows, with and without message faults on the link: next to nothing is kept."""
     row = b"x" * row_bytes + b"\n"
     block = row * max(1, 65_536 // len(row))
     blocks = 60 * MIB // len(block)
@@ -140,6 +143,8 @@ async def test_bulk_copy_passes_within_bounded_memory(postgres_server: PostgresS
     async with framed(postgres_server) as (proxy, dsn), asyncio.timeout(2 * HANG_GUARD_S):
         connection = await asyncpg.connect(dsn, timeout=HANG_GUARD_S)
         gauge = Gauge(proxy)
+        if faults:
+            proxy.add_toxic(ToxicSpec(type="cut", phase="after", match="COMMIT"))
         await connection.execute("CREATE TEMP TABLE t (a text)")
         assert await connection.copy_to_table("t", source=source(), columns=["a"]) == f"COPY {rows}"
         sink = Sink()

@@ -19,9 +19,9 @@ _CODE = Struct(">I").unpack_from
 _WHOLE_BYTES = 65_536  # longer messages are no rows, and garbling them is not worth the memory
 _RUN_BYTES = 4_096
 _ITEMS = frozenset(b"Dd")
-_SHORT = frozenset(b"12")  # ParseComplete and BindComplete: what follows says whether the callee asks for COPY data
+_FIRST_ONES = frozenset(b"123nt")  # what may come before CopyInResponse under one Sync, and is short
 _ENDS_ONE = frozenset(b"123nTCIs")  # each the answer to one message
-_PAYLOAD = frozenset(b"TtCRV")
+_PAYLOAD = frozenset(b"TCRV")
 _ASKS = ord("G")  # CopyInResponse
 _KINDS = _ITEMS | _ENDS_ONE | frozenset(b"tAcEGHKNRSVWvZ")
 _NO = ord("N")
@@ -90,8 +90,8 @@ class Answering:
         if question is not None and kind in _ITEMS:
             question.items += 1
             return self._begin(size, question, Part.REPLY | Part.PAYLOAD, item=question.items)
-        if question is not None and kind in _SHORT and size == 5:
-            return self._short(question)
+        if question is not None and kind in _FIRST_ONES and size <= _RUN_BYTES:
+            return self._first_ones(question)
         if len(buffer) < size <= _WHOLE_BYTES:
             return None
         turn, part = self._place(kind, size, question)
@@ -145,17 +145,24 @@ class Answering:
             return question, Part.REPLY | Part.PAYLOAD
         return (question, Part.REPLY) if question.authenticated else (None, Part.NONE)
 
-    def _short(self, question: Question) -> Piece | None:
-        """A run of messages that tell of success; with what asks for COPY data behind it, it belongs to no turn."""
+    def _first_ones(self, question: Question) -> Piece | None:
+        """A run of messages which, with CopyInResponse behind them, belong to no turn; None until that is clear."""
         buffer = self._buffer
-        stop = 0
-        left = question.asked - question.answered if question.ends is Ends.FLUSH else _RUN_BYTES
-        while left and len(buffer) - stop >= 5 and buffer[stop] in _SHORT and _HEAD(buffer, stop)[1] == 4:
-            stop += 5
-            left -= 1
-        if left and stop < _RUN_BYTES and (stop == len(buffer) or buffer[stop] in _SHORT):
-            return None
-        question.answered += stop // 5
+        stop, most = 0, question.asked - question.answered if question.ends is Ends.FLUSH else _RUN_BYTES
+        left = most
+        while left and stop < _RUN_BYTES:
+            if len(buffer) == stop or (buffer[stop] in _FIRST_ONES and len(buffer) - stop < 5):
+                return None
+            if buffer[stop] not in _FIRST_ONES:
+                break
+            size = _HEAD(buffer, stop)[1]
+            if not 4 <= size < _RUN_BYTES:
+                break
+            if len(buffer) - stop <= size:
+                return None
+            left -= buffer[stop] in _ENDS_ONE
+            stop += 1 + size
+        question.answered += most - left
         if left and stop < len(buffer) and buffer[stop] == _ASKS:
             return Piece(self._take(stop))
         if not left:
