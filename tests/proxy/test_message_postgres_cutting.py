@@ -63,6 +63,9 @@ def cut(steps: Iterable[Step], *, opened: bool = True) -> list[Cut]:
         return turns.setdefault(id(turn), len(turns) + 1)
 
     def told(direction: str, pieces: list[Piece]) -> list[Cut]:
+        for piece in pieces:
+            if piece.turn is not None:
+                piece.turn.plan = "a fault that counts rows"
         return [(direction, number(piece.turn), piece.data, piece.item, piece.part) for piece in pieces]
 
     found: list[Cut] = []
@@ -466,6 +469,21 @@ def test_bulk_copy_is_not_kept_back() -> None:
     assert pieces[-1].part == TEXT | Part.ENDS
     assert pieces[-1].item == 1
     assert not dialect.amid("<")
+
+
+def test_rows_that_no_fault_counts_go_on_together() -> None:
+    """One piece for all rows that are there, and their number is known."""
+    dialect = PostgresDialect(opened=True)
+    dialect.asked(query("A"))
+    rows, turn, part, item = dialect.answered(DATA * 1_000 + DATA[:-1])[0][:4]
+    assert (rows, turn is not None and turn.items, part, item) == (
+        DATA * 1_000 + DATA[:-1],
+        1_001,
+        TEXT | Part.ITEM,
+        1_001,
+    )
+    rest, end = dialect.answered(DATA[-1:] + ready())
+    assert (rest.data, rest.part, end.part) == (DATA[-1:], TEXT | Part.ENDS, OVER)
 
 
 def test_what_is_kept_of_an_answer_is_bounded() -> None:

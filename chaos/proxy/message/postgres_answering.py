@@ -26,6 +26,7 @@ _ASKS = ord("G")  # CopyInResponse
 _KINDS = _ITEMS | _ENDS_ONE | frozenset(b"tAcEGHKNRSVWvZ")
 _NO = ord("N")
 _OVER = Part.REPLY | Part.DONE
+_TEXT = Part.REPLY | Part.PAYLOAD
 _AT_LAST = Part.DONE | Part.ENDS
 
 
@@ -88,14 +89,25 @@ class Answering:
         size += 1
         question = self._talk.current()
         if question is not None and kind in _ITEMS:
-            question.items += 1
-            return self._begin(size, question, Part.REPLY | Part.PAYLOAD, item=question.items)
+            return self._items(kind, size, question)
         if question is not None and kind in _FIRST_ONES and size <= _RUN_BYTES:
             return self._first_ones(question)
         if len(buffer) < size <= _WHOLE_BYTES:
             return None
         turn, part = self._place(kind, size, question)
         return self._begin(size, turn, part if size <= _WHOLE_BYTES else part & ~Part.PAYLOAD)
+
+    def _items(self, kind: int, stop: int, question: Question) -> Piece:
+        """A row; all that are there if no fault counts them."""
+        buffer = self._buffer
+        question.items += 1
+        while question.plan is None and len(buffer) - stop >= 5 and buffer[stop] == kind:
+            size = _HEAD(buffer, stop)[1]
+            if not 4 <= size <= MAX_MESSAGE_BYTES:
+                break
+            question.items += 1
+            stop += 1 + size
+        return self._begin(stop, question, _TEXT, item=question.items)
 
     def _place(self, kind: int, size: int, question: Question | None) -> tuple[Question | None, Part]:
         """Whose message it is, and what of the answer."""
@@ -109,7 +121,7 @@ class Answering:
         if kind == _ASKS:
             talk.copying, talk.copied = question, False
             return None, Part.NONE
-        part = Part.REPLY | Part.PAYLOAD if kind in _PAYLOAD else Part.REPLY
+        part = _TEXT if kind in _PAYLOAD else Part.REPLY
         return question, part | self._answered(kind, question)
 
     def _answered(self, kind: int, question: Question) -> Part:
@@ -142,7 +154,7 @@ class Answering:
             return question, _OVER
         if kind == ord("R") and 9 <= size <= _WHOLE_BYTES and _CODE(self._buffer, 5)[0] == 0:
             question.authenticated = True
-            return question, Part.REPLY | Part.PAYLOAD
+            return question, _TEXT
         return (question, Part.REPLY) if question.authenticated else (None, Part.NONE)
 
     def _first_ones(self, question: Question) -> Piece | None:
