@@ -14,7 +14,7 @@ from chaos.workloads.call import Call
 from chaos.workloads.envelope import read_json
 from chaos.workloads.templates import Fill, fill_json, fill_text
 
-__all__ = ["ContentChecks", "as_text", "same"]
+__all__ = ["ContentChecks", "as_text", "hidden_error", "same", "says_error"]
 
 _MISSING = object()
 _SEEN_CHARS = 120
@@ -64,6 +64,18 @@ def _ends_with(marker: str, body: bytes) -> Iterator[Unmet]:
     if not body.rstrip().endswith(marker.encode().rstrip()):
         seen = excerpt(body[-_SEEN_CHARS:]) or "an empty answer"
         yield Unmet(check="terminal-marker", expected=f"an answer that ends with {excerpt(marker)}", seen=seen)
+
+
+def says_error(body: bytes) -> bool:
+    """Whether a JSON object has an `error` with something in it: a text or an object."""
+    value = read_json(body) if b'"error"' in body else None
+    return isinstance(value, dict) and isinstance(value.get("error"), str | dict) and bool(value["error"])
+
+
+def hidden_error(body: bytes) -> Unmet:
+    """An error that goes as ok."""
+    expected = "no error in an ok answer; if it is right, declare the content under expect:"
+    return Unmet(check="error-body", expected=expected, seen=excerpt(body))
 
 
 def same(seen: object, expected: object) -> bool:

@@ -137,7 +137,7 @@ class Driver:
             endpoints=plan.endpoints,
             checks=Checks(key=plan.digest_key.encode(), corpus=corpus),
             nats=await self._open_nats(plan, within_s),
-            plain=await self._connections.enter_async_context(open_plain(plan)),
+            plain=await self._connections.enter_async_context(open_plain(plan, within_s)),
         )
 
     async def _open_nats(self, plan: DriverPlan, within_s: float) -> NatsDoor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import anyio
@@ -17,15 +17,25 @@ from chaos.model.operation import Answer, AnswerKind
 from chaos.workloads.answers import driver_failure, excerpt
 from chaos.workloads.call import Call
 
-__all__ = ["Completion", "NatsDoor", "open_nats"]
+__all__ = [
+    "PUBACK_WITHIN_S",
+    "UNSENT",
+    "Completion",
+    "NatsDoor",
+    "failure",
+    "flush",
+    "open_client",
+    "open_nats",
+    "refusal",
+]
 
 _log = logging.getLogger(__name__)
 _CONNECT_TIMEOUT_S = 2
 _RECONNECT_WAIT_S = 0.2
 _PING_INTERVAL_S = 2
-_PUBACK_WITHIN_S = 2.0
+PUBACK_WITHIN_S = 2.0
 _CLOSE_WITHIN_S = 2.0
-_UNSENT = "not connected to NATS; nothing was sent"
+UNSENT = "not connected to NATS; nothing was sent"
 
 
 class Completion:
@@ -33,13 +43,14 @@ class Completion:
 
     def __init__(self) -> None:
         self.payload = b""
+        self.headers: Mapping[str, str] = {}
         self.t_ns = 0
         self._came = anyio.Event()
 
-    def set(self, payload: bytes) -> None:
+    def set(self, payload: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Take the message; a second one for the same operation changes nothing."""
         if not self.t_ns:
-            self.payload, self.t_ns = payload, time.monotonic_ns()
+            self.payload, self.headers, self.t_ns = payload, headers or {}, time.monotonic_ns()
             self._came.set()
 
     async def wait(self) -> bytes:
@@ -53,7 +64,7 @@ class NatsDoor:
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client = client
-        self._stream = client.jetstream(timeout=_PUBACK_WITHIN_S)
+        self._stream = client.jetstream(timeout=PUBACK_WITHIN_S)
         self._namespace = namespace
         self._expected: dict[str, Completion] = {}
 
@@ -78,15 +89,15 @@ class NatsDoor:
     async def enqueue(self, call: Call, subject: str, payload: bytes) -> Answer | None:
         """Publish to JetStream. None when it is accepted or may be (no PubAck in time), else what refused it."""
         if not self.connected:
-            return driver_failure("connect-refused", _UNSENT)
+            return driver_failure("connect-refused", UNSENT)
         try:
             await self._stream.publish(subject, payload, headers={**call.queued_headers(), "Nats-Msg-Id": call.op_id})
         except TimeoutError:  # it may be stored all the same: the completion will tell
             return None
         except nats.js.errors.APIError as error:
-            return _broker_answer(error.code, f"JetStream refused: {error.description}")
+            return refusal(error.code, f"JetStream refused: {error.description}")
         except nats.errors.Error as error:
-            return _failure(error, subject)
+            return failure(error, subject)
         call.accepted()
         return None
 
@@ -94,12 +105,12 @@ class NatsDoor:
         """Request and reply: the reply's payload, or what went wrong instead."""
         if not self.connected:
             call.ended()
-            return driver_failure("connect-refused", _UNSENT)
+            return driver_failure("connect-refused", UNSENT)
         try:
             reply = await self._client.request(subject, payload, timeout=call.wait_s + 1, headers=call.queued_headers())
         except nats.errors.Error as error:
             call.ended()
-            return _failure(error, subject)
+            return failure(error, subject)
         call.received()
         call.ended()
         return reply.data
@@ -114,6 +125,16 @@ class NatsDoor:
 @asynccontextmanager
 async def open_nats(url: str, namespace: str) -> AsyncIterator[NatsDoor]:
     """Connect (until the caller's deadline) and listen for results; lost connections are restored for as long as the block runs."""
+    async with open_client(url) as client:
+        door = NatsDoor(client, namespace)
+        await client.subscribe(door.subject("results.>"), cb=door.completed)
+        await flush(client, _CONNECT_TIMEOUT_S)
+        yield door
+
+
+@asynccontextmanager
+async def open_client(url: str) -> AsyncIterator[Client]:
+    """A connected client that buffers nothing while it is disconnected, and comes back for as long as the block runs."""
     client, log = Client(), _ConnectionLog()
     try:
         await client.connect(
@@ -127,14 +148,16 @@ async def open_nats(url: str, namespace: str) -> AsyncIterator[NatsDoor]:
             error_cb=log.error,
             reconnected_cb=log.reconnected,
         )
-        door = NatsDoor(client, namespace)
-        await client.subscribe(door.subject("results.>"), cb=door.completed)
-        for _ in range(2):  # one PING may overtake the queued SUB
-            await client.flush(_CONNECT_TIMEOUT_S)
-        yield door
+        yield client
     finally:
         with anyio.move_on_after(_CLOSE_WITHIN_S, shield=True):
             await client.close()
+
+
+async def flush(client: Client, within_s: float) -> None:
+    """Wait until the server took all that was sent. Raises nats.errors.TimeoutError and what else the client raises."""
+    for _ in range(2):  # one PING may overtake what is queued
+        await client.flush(within_s)  # type: ignore[arg-type]  # annotated int, used as seconds
 
 
 class _ConnectionLog:
@@ -154,17 +177,17 @@ class _ConnectionLog:
         self._last = ""
 
 
-def _failure(error: nats.errors.Error, subject: str) -> Answer:
+def failure(error: nats.errors.Error, subject: str, broker: str = "nats") -> Answer:
     """A client error, by what it says about the connection."""
     if isinstance(error, nats.errors.NoRespondersError | nats.js.errors.NoStreamResponseError):
-        return _broker_answer(503, f"NATS has no responders on {subject}")
+        return refusal(503, f"NATS has no responders on {subject}", broker)
     if isinstance(error, nats.errors.OutboundBufferLimitError):
-        return driver_failure("connect-refused", _UNSENT)
+        return driver_failure("connect-refused", UNSENT)
     closed = isinstance(error, nats.errors.ConnectionClosedError | nats.errors.StaleConnectionError)
     return driver_failure("closed" if closed else "protocol", f"{type(error).__name__}: {error}")
 
 
-def _broker_answer(status: int | None, detail: str) -> Answer:
+def refusal(status: int | None, detail: str, broker: str = "nats") -> Answer:
     """The broker's own refusal: it answers for itself, so it is the dependency that failed."""
     code = "dependency_unavailable" if status == 503 else "dependency_error"
-    return Answer(kind=AnswerKind.ERROR, status=status, code=code, dependency="nats", detail=excerpt(detail))
+    return Answer(kind=AnswerKind.ERROR, status=status, code=code, dependency=broker, detail=excerpt(detail))

@@ -38,7 +38,10 @@ def refuse_unknown(plan: DriverPlan) -> None:
 
 
 async def prepare(plan: DriverPlan, doors: Doors, corpus: Corpus, within_s: float) -> None:
-    """Wait for `/healthz` of every door, then store the seed documents. Raises NotReadyError with what kept failing."""
+    """Wait until every door answers, then store the seed documents. Raises NotReadyError with what kept failing.
+
+    Doors are `/healthz` of the reference system's, and the databases of plain workloads.
+    """
     last = {"what": "the system was not asked yet"}
 
     async def attempt(what: str, one: Callable[[], Awaitable[str | None]]) -> None:
@@ -53,6 +56,8 @@ async def prepare(plan: DriverPlan, doors: Doors, corpus: Corpus, within_s: floa
                         group.start_soon(
                             attempt, f"GET /healthz of {name} at {url}", lambda url=url: doors.http.healthy(url)
                         )
+                for to, door in doors.plain.sql.items():
+                    group.start_soon(attempt, f"select 1 on driver>{to}", door.answers)
             if any(one.spec.kind in _NEEDS_DOCUMENTS for one in plan.workloads):
                 await _store_documents(plan, doors, corpus, attempt)
     except TimeoutError:

@@ -98,11 +98,11 @@ class Wire(asyncio.Protocol):
             await self._more()
         return self._take(end + 1)[:-1].removesuffix(b"\r")
 
-    async def read_exactly(self, count: int) -> bytes:
-        """The next so many bytes."""
-        while len(self._buffer) < count:
+    async def read_as_far_as(self, wanted: bytes) -> bytes:
+        """The next bytes, as many as `wanted` has, or up to the first that is another."""
+        while len(self._buffer) < len(wanted) and wanted.startswith(self._buffer):
             await self._more()
-        return self._take(count)
+        return self._take(min(len(wanted), len(self._buffer)))
 
     def close(self) -> None:
         """Close at once; what was not sent yet is not sent."""
@@ -149,6 +149,10 @@ class Dialer:
             if wire.usable and time.monotonic() - wire.idle_since_s < self._idle_s:
                 return wire
             wire.close()
+        return await self.dial_new()
+
+    async def dial_new(self) -> Wire:
+        """A new connection. Raises OSError when there is nobody."""
         _, wire = await asyncio.get_running_loop().create_connection(Wire, self.host, self.port)
         return wire
 

@@ -6,14 +6,18 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from chaos.model.plain import Payload
 from chaos.model.template import Part, Placeholder, parse_template
 from chaos.workloads.call import Call
 
-__all__ = ["Fill", "fill_json", "fill_parts", "fill_text", "holds_op_id"]
+__all__ = ["Fill", "fill_json", "fill_parts", "fill_payload", "fill_text", "tells_operation"]
 
 Fill = Callable[[Call], str]
 """The text for an operation."""
 
+_TELLING = frozenset({"op_id", "index", "nonce", "trace_id"})
 _FACTS: dict[str, Fill] = {
     "op_id": lambda call: call.op_id,
     "nonce": lambda call: call.nonce,
@@ -51,11 +55,20 @@ def fill_json(value: Any) -> Callable[[Call], Any]:
     return lambda _call: value
 
 
-def holds_op_id(text: str) -> bool:
+def fill_payload(payload: Payload | None) -> Callable[[Call], bytes]:
+    """The bytes of a body for an operation."""
+    if payload is None:
+        return lambda _call: b""
+    if payload.text is not None:
+        text = fill_text(payload.text)
+        return lambda call: text(call).encode()
+    value = fill_json(payload.json)
+    return lambda call: msgspec.json.encode(value(call))
+
+
+def tells_operation(text: str) -> bool:
     """Whether the template's text tells the operation."""
-    return any(
-        isinstance(one, Placeholder) and one.name in {"op_id", "nonce", "trace_id"} for one in parse_template(text)
-    )
+    return any(isinstance(one, Placeholder) and one.name in _TELLING for one in parse_template(text))
 
 
 def _value(one: Placeholder) -> Callable[[Call], Any]:

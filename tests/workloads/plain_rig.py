@@ -99,6 +99,6 @@ async def flying(workloads: str, urls: dict[str, str], **how: str) -> AsyncItera
             http=await stack.enter_async_context(open_http(4)),
             endpoints=plan.endpoints,
             checks=Checks(key=KEY.encode(), corpus=CORPUS),
-            plain=await stack.enter_async_context(open_plain(plan)),
+            plain=await stack.enter_async_context(open_plain(plan, HANG_S)),
         )
         yield Flyer(plan, Pilot(plan, doors, CORPUS), doors, count())

@@ -52,6 +52,12 @@ def test_effect_table(answer: Answer, effect: EffectState) -> None:
     assert effect_of(answer, writes=False) is READ
 
 
+def test_a_message_handed_on_proves_no_effect() -> None:
+    """Ok says that it was taken, not that it was done; an error says as much as ever."""
+    assert effect_of(Answer(kind=OK), writes=True, proven=False) is UNKNOWN
+    assert effect_of(driver_failure("connect-refused", ""), writes=True, proven=False) is NOT_APPLIED
+
+
 answers = st.builds(
     Answer,
     kind=st.sampled_from(list(AnswerKind)),

@@ -48,6 +48,11 @@ class Bus:
         assert flight.operation is not None
         return flight.operation
 
+    async def settle(self) -> None:
+        """Wait until the server knows the peer's subscriptions: one PING may overtake them."""
+        await self.peer.flush()
+        await self.peer.flush()
+
     async def add_stream(self, **limits: int) -> None:
         """The work queue the agent would make."""
         config = StreamConfig(
@@ -114,7 +119,7 @@ async def test_accepted_work_is_answered_by_its_completion(nats_server: NatsServ
             await bus.peer.publish(f"{namespace}.results.{data['op_id']}", result)
 
         await bus.peer.subscribe(f"{namespace}.tasks.>", cb=agent)
-        await bus.peer.flush()
+        await bus.settle()
         operation = await bus.fly("agent", "task")
     assert (operation.answer.kind, operation.unmet, operation.effect) == (AnswerKind.OK, (), EffectState.APPLIED)
     assert 0 < operation.start_ns < operation.accepted_ns
@@ -147,7 +152,7 @@ async def test_a_problem_as_result_is_an_error(nats_server: NatsServer, namespac
             await bus.peer.publish(f"{namespace}.results.{op}", packed("problem", **data))
 
         await bus.peer.subscribe(f"{namespace}.tasks.>", cb=agent)
-        await bus.peer.flush()
+        await bus.settle()
         operation = await bus.fly("agent", "task")
     assert (operation.answer.kind, operation.answer.status) == (AnswerKind.ERROR, 504)
     assert operation.answer.code == "deadline_exceeded"
@@ -186,7 +191,7 @@ async def test_a_request_is_answered_by_its_reply(nats_server: NatsServer, names
             await message.respond(packed("chat.response", text=digest_of("gateway"), usage={}, model="m"))
 
         await bus.peer.subscribe(f"{namespace}.gateway.requests", "gateway", cb=gateway)
-        await bus.peer.flush()
+        await bus.settle()
         operation = await bus.fly("gateway", "queued")
     assert (operation.answer.kind, operation.unmet, operation.effect) == (AnswerKind.OK, (), EffectState.READ)
     assert operation.start_ns < operation.first_byte_ns <= operation.end_ns
@@ -201,7 +206,7 @@ async def test_odd_replies_are_unmet(nats_server: NatsServer, namespace: str, re
             await message.respond(reply)
 
         await bus.peer.subscribe(f"{namespace}.gateway.requests", cb=gateway)
-        await bus.peer.flush()
+        await bus.settle()
         operation = await bus.fly("gateway", "queued")
     assert [one.check for one in operation.unmet] == [check]
 
@@ -222,7 +227,7 @@ async def test_a_silent_responder_is_no_answer(nats_server: NatsServer, namespac
             return
 
         await bus.peer.subscribe(f"{namespace}.gateway.requests", cb=gateway)
-        await bus.peer.flush()
+        await bus.settle()
         operation = await bus.fly("gateway", "queued", deadline_ms=50)
     assert (operation.answer.kind, operation.end_ns) == (AnswerKind.NONE, 0)
 
