@@ -74,6 +74,12 @@ class Directed:
         """Whether the connection is gone."""
         return self.connection.closing
 
+    @property
+    def owes(self) -> bool:
+        """Whether there is a director who still has an answer to make up, or one to swallow."""
+        joint = self.connection._joint
+        return not self.ended and joint is not None and joint._director is not None and joint._director._owes()
+
     def feed(self, direction: str, data: bytes) -> None:
         """A chunk came from that side; nothing comes of one that is gone."""
         if not self.ended:
