@@ -81,4 +81,25 @@ DEFECTS: tuple[Defect, ...] = (
         scenario="smoke",
         oracles=("budget",),
     ),
+    Defect(
+        name="duplicate-effect-on-retry",
+        error_class="duplicate effect",
+        about="A document whose COMMIT got no reply is written again under another key: it is stored and announced twice.",
+        scenario="acks-lost",
+        oracles=("exactly-once",),
+    ),
+    Defect(
+        name="no-dedup-on-redelivery",
+        error_class="duplicate effect",
+        about="A task that NATS delivers again is performed, stored and announced again.",
+        scenario="acks-lost",
+        oracles=("exactly-once",),
+    ),
+    Defect(
+        name="ack-before-processing",
+        error_class="lost effect",
+        about="A task is acknowledged before it is done: if it fails then, nobody delivers it again.",
+        scenario="acks-lost",
+        oracles=("exactly-once",),
+    ),
 )

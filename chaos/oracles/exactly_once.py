@@ -19,7 +19,7 @@ from chaos.oracles.owed import End, Owed, Wrong, end_of, find_wrong, owed
 from chaos.oracles.population import judge_operations
 from chaos.oracles.scope import per_fault_and_writer
 from chaos.oracles.strangers import judge_strangers
-from chaos.oracles.text import counted
+from chaos.oracles.text import counted, listed
 from chaos.oracles.words import answer_text, meanwhile, speaker
 
 __all__ = ["EXACTLY_ONCE"]
@@ -73,8 +73,8 @@ def _subject(case: Case, operation: Operation) -> str:
 
 
 def _what(case: Case, operation: Operation, wrong: Wrong) -> str:
-    there = " and ".join(_several(case, operation, wrong.present))
-    missing = " and ".join(f"no {case.stored.about(one)}" for one in wrong.missing)
+    there = listed(_several(case, operation, wrong.present))
+    missing = listed([f"no {case.stored.about(one)}" for one in wrong.missing])
     return f"left {there} but {missing}" if there and missing else f"left {there or missing}"
 
 
@@ -83,18 +83,20 @@ def _several(case: Case, operation: Operation, effects: Sequence[str]) -> list[s
 
 
 def _expected(case: Case, debt: Owed) -> str:
-    """`exactly one task row, one memory row`, in the words of the table."""
+    """The debt in words: `one result message; task row and memory row once each, or none of them`."""
+    about = case.stored.about
     parts = []
     for effect, most in debt.most.items():
-        least, about = debt.least.get(effect, 0), case.stored.about(effect)
         if most == 0:
-            parts.append(f"no {about}")
-        elif least:
-            parts.append(f"one {about}" if most else f"at least one {about}")
-        else:
-            parts.append(f"none or one {about}" if most else f"any number of {about}s")
-    joined = ", ".join(parts)
-    return f"{joined}; all or none" if len(debt.together) > 1 or debt.leader else joined
+            parts.append(f"no {about(effect)}")
+        elif debt.least.get(effect):
+            parts.append(f"one {about(effect)}" if most else f"at least one {about(effect)}")
+        elif effect == debt.leader or len(debt.together) < 2:
+            parts.append(f"none or one {about(effect)}" if most else f"any number of {about(effect)}s")
+    texts = [", ".join(parts)] if parts else []
+    if len(debt.together) > 1 and debt.most[debt.together[0]] != 0:
+        texts.append(f"{listed(map(about, debt.together))} once each, or none of them")
+    return "; ".join(texts)
 
 
 def _seen(case: Case, operation: Operation) -> str:

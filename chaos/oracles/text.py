@@ -1,13 +1,21 @@
-"""Small text helpers: counts with their noun, and lines cut to length."""
+"""Small text helpers: counts with their noun, lists, and lines cut to length."""
 
 from __future__ import annotations
 
-__all__ = ["clip", "counted"]
+from collections.abc import Iterable
+
+__all__ = ["clip", "counted", "listed"]
 
 
 def counted(number: int, noun: str) -> str:
     """`1 probe`, `3 probes`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def listed(texts: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = [*texts] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def clip(text: str, limit: int = 80) -> str:

@@ -206,7 +206,10 @@ def test_expected_is_told_in_words() -> None:
     """Of each effect, and what goes together."""
     assert judged(TASK, OK, NONE).findings[0].expected == "one task row, one memory row, one result message"
     assert judged(INGEST, error(503), {"document": 1}).findings[0].expected == (
-        "none or one document row, none or one announcement message; all or none"
+        "document row and announcement message once each, or none of them"
+    )
+    assert judged(TASK, ACCEPTED, NONE).findings[0].expected == (
+        "one result message; task row and memory row once each, or none of them"
     )
     refused = judged(INGEST, REFUSED, {"document": 1}, state=EffectState.NOT_APPLIED)
     assert refused.findings[0].expected == "no document row, no announcement message"
