@@ -119,17 +119,20 @@ def run_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -> 
     """A whole drill, and the proof that nothing of it is left."""
     with start_drill(*arguments, out=out, env=env) as drill:
         result = drill.finish()
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)
     return result
 
 
-def processes_of(run_id: str) -> list[str]:
-    """Processes that carry the run's mark in their environment, zombies excluded."""
+def processes_of(folder: Path) -> list[str]:
+    """Children of the run, as its journal names them, that still live and carry the mark of a run; zombies excluded."""
+    lines = (folder / "journal.jsonl").read_bytes().split(b"\n")[:-1]
+    started = {one["pid"]: one["name"] for one in map(json.loads, lines) if one["event"] == "ProcessStarted"}
     found = []
-    for process in psutil.process_iter():
+    for pid, name in started.items():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get("CHAOS_RUN") == run_id:
-                found.append(f"{process.pid} {' '.join(process.cmdline())[:120]}")
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE and "CHAOS_RUN" in process.environ():
+                found.append(f"{name} {pid} {' '.join(process.cmdline())[:120]}")
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
@@ -150,9 +153,11 @@ def _text(path: Path) -> str:
         return ""
 
 
-def assert_nothing_left(run_id: str) -> None:
+def assert_nothing_left(folder: Path) -> None:
     """No process and no scratch directory of the run is left within ten seconds."""
     deadline = time.monotonic() + GONE_WITHIN_S
-    while (left := processes_of(run_id) + [str(path) for path in scratch_of(run_id)]) and time.monotonic() < deadline:
+    while (
+        left := processes_of(folder) + [str(path) for path in scratch_of(folder.name)]
+    ) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []

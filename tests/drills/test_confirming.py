@@ -81,7 +81,7 @@ def test_what_the_second_run_does_not_show_is_not_confirmed(tmp_path: Path) -> N
     assert [(one["error_class"], one["confirmed"]) for one in result.verdict["findings"]] == [("late", False)]
     assert [one["end_how"] for one in result.verdict["attempts"]] == ["complete"]
     assert judged_again(result) == result.verdict
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)
 
 
 def test_an_interrupted_second_run_is_healed_and_confirms_nothing(tmp_path: Path) -> None:
@@ -100,4 +100,4 @@ def test_an_interrupted_second_run_is_healed_and_confirms_nothing(tmp_path: Path
     (attempt,) = evidence.attempts
     assert (attempt.end_how, attempt.interrupted_by) == ("interrupted", "SIGTERM")
     assert [(one.remaining, one.error) for one in attempt.heals] == [((), None)]
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)

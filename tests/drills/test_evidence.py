@@ -49,4 +49,4 @@ def test_a_stopped_driver_blames_nobody(tmp_path: Path) -> None:
     lags = [one for one in Running(drill.process, tmp_path).events() if one["event"] == "LoopLagged"]
     assert max(one["end_ns"] - one["start_ns"] for one in lags) >= 200_000_000
     assert result.violated() == set(), result.explain()
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chaos.journal import read_evidence
-from tests.drills.running import Running, assert_nothing_left, start_drill
+from tests.drills.running import Running, assert_nothing_left, processes_of, start_drill
 
 pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill"), pytest.mark.timeout(240)]
 
@@ -24,6 +24,8 @@ def test_interrupt_heals_judges_and_reports(signo: signal.Signals, code: int, tm
     """
     with start_drill("smoke", out=tmp_path) as drill:
         drill.wait_for("FaultStarted")
+        assert drill.folder is not None
+        assert len(processes_of(drill.folder)) >= 9  # what must be gone afterwards is found while it is there
         drill.process.send_signal(signo)
         for event in ("Interrupted", "HealChecked", "RunEnded"):
             drill.wait_for(event)
@@ -37,7 +39,7 @@ def test_interrupt_heals_judges_and_reports(signo: signal.Signals, code: int, tm
     assert events[-1]["event"] == "RunEnded"
     assert events[-1]["how"] == "interrupted"
     assert result.cells("healed") == {"healed/none/all": "HOLDS"}, result.explain()
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)
 
 
 def test_a_killed_proxy_ends_the_run_early(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_a_killed_proxy_ends_the_run_early(tmp_path: Path) -> None:
     events = Running(drill.process, tmp_path).events()
     assert (events[-1]["how"], events[-1]["error"].split()[0]) == ("failed", "proxy")
     assert "proxy-gone" in {one["how"] for one in events if one["event"] == "FaultEnded"}
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)
 
 
 def test_interrupt_while_coming_up_leaves_nothing(tmp_path: Path) -> None:
@@ -61,7 +63,7 @@ def test_interrupt_while_coming_up_leaves_nothing(tmp_path: Path) -> None:
         drill.process.send_signal(signal.SIGINT)
         result = drill.finish()
     assert result.code == 130, result.screen
-    assert_nothing_left(result.folder.name)
+    assert_nothing_left(result.folder)
 
 
 def kill_and_check(out: Path, delay_s: float) -> None:
@@ -74,7 +76,7 @@ def kill_and_check(out: Path, delay_s: float) -> None:
         folder = drill.folder
         assert folder is not None
         events = drill.events()
-        assert_nothing_left(folder.name)
+        assert_nothing_left(folder)
     for listener in (one["listen"] for one in events if one["event"] == "LinkUp"):
         host, _, port = listener.rpartition(":")
         with socket.socket() as probe:
