@@ -14,6 +14,7 @@ from chaos.errors import JournalError
 from chaos.journal import read_evidence
 from chaos.model.base import Data
 from chaos.model.event import AttemptEnded, AttemptStarted, Note
+from chaos.model.exit_code import ExitCode
 from chaos.model.plan import Plan
 from chaos.model.system import LOCAL
 from chaos.model.verdict import RunVerdict
@@ -55,10 +56,10 @@ def plan_attempts(verdict: RunVerdict, plan: Plan, most: int) -> tuple[Attempt, 
     """The second runs that would confirm what the verdict suspects: one for each fault, alone but for those that overlap it.
 
     What is suspected of no fault in particular needs the whole timeline; so do more faults than there may be runs. Then that one run
-    is asked about every cell.
+    is asked about every cell. Where a fault may remain, none is made.
     """
     suspected = [one.cell for one in open_suspicions(verdict.cells)]
-    if not suspected or most < 1:
+    if not suspected or most < 1 or verdict.exit_code == ExitCode.FAULT_REMAINS:
         return ()
     rows = [row for row in _rows(plan) if any(cell.fault in row for cell in suspected)]
     if any(cell.fault is None for cell in suspected) or len(rows) > most:

@@ -27,6 +27,7 @@ from chaos.model.event import (
     RunStarted,
 )
 from chaos.model.evidence import Evidence
+from chaos.model.exit_code import ExitCode
 from chaos.model.fault import FaultSpec
 from chaos.model.plan import Plan
 from chaos.model.settings import PhaseLimits
@@ -97,6 +98,12 @@ def test_a_fault_alone_begins_at_once_and_keeps_its_distance_to_others() -> None
     what = plan(timed("a", 0), timed("b", 20), timed("c", 23))
     (attempt,) = plan_attempts(suspecting(what, "c"), what, 3)
     assert [(one.name, one.at_ms) for one in attempt.plan.faults] == [("b", 0), ("c", 3000)]
+
+
+def test_where_a_fault_may_remain_nothing_is_repeated() -> None:
+    """It would be under that fault."""
+    verdict = msgspec.structs.replace(suspecting(APART, "two"), exit_code=int(ExitCode.FAULT_REMAINS))
+    assert plan_attempts(verdict, APART, 3) == ()
 
 
 def own(**fields: object) -> Plan:

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chaos.model.event import HealChecked, ProbesFinished
 from chaos.model.evidence import Evidence
@@ -202,3 +204,28 @@ def test_a_run_that_holds_asks_nobody() -> None:
     assert judged(first, UNDER).verdict is Verdict.HOLDS
     assert judged(first, UNDER).findings == ()
     assert judge(confirmed_by(first, under(*LATE))).cells == judge(first).cells
+
+
+POOL = (
+    under(*LATE),
+    under(*LATE[:3]),
+    under(),
+    under(LATE[0]),
+    under(*LATE, end_how="failed"),
+    under(*LATE, interrupted_by="SIGINT"),
+)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.sampled_from(range(len(POOL))), max_size=3), st.booleans())
+def test_second_runs_never_clear_and_their_order_is_no_matter(chosen: list[int], late: bool) -> None:
+    """A suspected cell violates if any complete second run shows it, and never holds; a cell that nobody suspected keeps its verdict."""
+    first = under(*LATE) if late else under()
+    attempts = tuple(POOL[i] for i in chosen)
+    cells = {one.cell.id: one for one in judge(confirmed_by(first, *attempts)).cells}
+    backwards = {one.cell.id: one.verdict for one in judge(confirmed_by(first, *attempts[::-1])).cells}
+    assert {name: one.verdict for name, one in cells.items()} == backwards
+    shown = late and bool({0, 1} & set(chosen))
+    assert cells[UNDER].verdict is (Verdict.VIOLATED if shown else Verdict.UNKNOWN if late else Verdict.HOLDS)
+    calm = {one.cell.id: one for one in judge(first).cells if one.cell.id != UNDER}
+    assert {name: cells[name] for name in calm} == calm
