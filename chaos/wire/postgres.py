@@ -24,6 +24,7 @@ __all__ = ["PostgresFramer"]
 
 _ENCRYPTED = {ord("S"): "tls", ord("G"): "gssapi"}
 _NO = ord("N")
+_STATES = {ord(state): f"tx={state}" for state in "ITE"}
 
 
 class PostgresFramer(RequestSide):
@@ -118,10 +119,9 @@ class PostgresFramer(RequestSide):
         self._failed = False
         if not any(work.last for work in self._work):
             return
-        state = ""
-        if data[start] in b"ITE":
-            self.state = chr(data[start])
-            state = "tx=" + self.state
+        state = _STATES.get(data[start], "")
+        if state:
+            self.told = state
         while self._work:
             work = self._work.popleft()
             if work.last:

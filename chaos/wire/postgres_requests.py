@@ -50,13 +50,13 @@ class RequestSide(MessageFramer):
         "_statements",
         "_work",
         "opened",
-        "state",
+        "told",
     )
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
         self.opened = False  # the first packets, which have no type byte, are over
-        self.state = "I"  # of the transaction, as the latest ReadyForQuery told it: I, T or E
+        self.told = "tx=I"  # the transaction's state, as the latest ReadyForQuery told it
         self._asked = 0  # the number of the request for encryption that is not answered yet
         self._statements = Statements()
         self._work: deque[Work] = deque()  # what is not answered yet, oldest first
@@ -66,6 +66,11 @@ class RequestSide(MessageFramer):
         self._copied = False  # and has sent to its end
         self._replied = 0  # the offset to which replies are accounted for
         self._pid = ""
+
+    @property
+    def state(self) -> str:
+        """The transaction's state, as the latest ReadyForQuery told it: I, T or E."""
+        return self.told[-1]
 
     @property
     def at_rest(self) -> bool:

@@ -200,7 +200,8 @@ class Director(Passing):
         """Have it framed, but for an answer: that is, once it is clear what becomes of it."""
         turn = piece.turn
         if turn is not None and piece.part & Part.FIRST:
-            self.flush()  # what acts on the message before must not be taken for acting on this one
+            if self._outbox:
+                self.flush()  # what acts on the message before must not be taken for acting on this one
             data, names = self.framing.name(lane.direction, piece.data)
             turn.units = tuple(name.unit for name in names)
             if self.dialect.ordered and turn.replies:
