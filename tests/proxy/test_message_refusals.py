@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,3 +121,25 @@ def test_scenarios_know_the_same(name: str) -> None:
     assert action is not None
     assert set(kind.attributes) == set(TOXIC_TYPES[name].attributes.__struct_fields__)
     assert {phase for phase in kind.phases if action.phases.get(phase)} == set(action.phases)
+
+
+TOXICS = (Path(__file__).parents[2] / "docs/toxics.md").read_text(encoding="utf-8")
+
+
+def test_the_table_on_the_page_is_what_is_taken() -> None:
+    """A dash where a fault means nothing on any link, words where it means something."""
+    rows = re.findall(
+        r"^\| `(\w+)` \|(.*)\|$", TOXICS.partition("## Message faults")[2].partition("## Ramps")[0], re.MULTILINE
+    )
+    assert {name for name, _ in rows} == set(MESSAGE_FAULTS)
+    for name, cells in rows:
+        action = TOXIC_TYPES[name].action
+        assert action is not None
+        told = [cell.strip() != "-" for cell in cells.split("|")]
+        assert told == [phase in action.phases for phase in Phase], name
+
+
+async def test_the_example_on_the_page_is_taken() -> None:
+    """On a link of Postgres."""
+    (text,) = re.findall(r"```json\n(.*?)```", TOXICS, re.DOTALL)
+    assert await answers("postgres", json.loads(text)) == [(200, "")]
