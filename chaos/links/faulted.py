@@ -15,13 +15,22 @@ __all__ = ["faulted"]
 
 @asynccontextmanager
 async def faulted(
-    control: LinkControl, link: str, type_: str, *, stream: str = "downstream", toxicity: float = 1.0, **attributes: int
+    control: LinkControl,
+    link: str,
+    type_: str | Toxic,
+    *,
+    stream: str = "downstream",
+    toxicity: float = 1.0,
+    **attributes: int,
 ) -> AsyncIterator[str]:
     """Inject a toxic, yield its name, end it whatever happens inside: `faulted(links, "app>db", "latency", latency=300)`.
 
-    Raises ProxyError as `inject` and `end` do.
+    A `Toxic` in the type's place is taken as it is, whatever else is given. Raises ProxyError as `inject` and `end` do.
     """
-    toxic = Toxic(type=type_, stream=stream, toxicity=toxicity, attributes=attributes)
+    if isinstance(type_, Toxic):
+        toxic = type_
+    else:
+        toxic = Toxic(type=type_, stream=stream, toxicity=toxicity, attributes=attributes)
     name = await control.inject(link, toxic)
     try:
         yield name
