@@ -232,6 +232,23 @@ async def test_copy_refused(link: Link, phase: str, there: int) -> None:
         assert await connection.fetchval("SELECT 7") == 7
 
 
+@pytest.mark.parametrize("type_", ["hold", "cut", "drop"])
+async def test_copy_behind_rows_in_one_query(link: Link, type_: str) -> None:
+    """Its data is asked for in the midst of the answer: what was withheld goes before that, and the fault does not act."""
+    async with link.psycopg(autocommit=True) as connection:
+        attributes = {"hold": 3_600_000} if type_ == "hold" else {}
+        toxic = link.fault(type_, "after", match="SELECT *", attributes=attributes)
+        low = connection.pgconn
+        low.send_query(f"SELECT 7; COPY {link.table} FROM STDIN".encode())
+        rows, begun = await connection.wait(generators.execute(low))
+        assert rows.get_value(0, 0) == b"7"
+        assert begun.status == psycopg.pq.ExecStatus.COPY_IN
+        await connection.wait(generators.copy_to(low, b"1\tx\n"))
+        await connection.wait(generators.copy_end(low, None))
+        assert toxic.hits == 0
+        assert await link.rows() == [1]
+
+
 async def test_copy_out_cut_in_the_midst(link: Link) -> None:
     """The rows before it came, no other did."""
     async with link.connected() as connection:

@@ -182,6 +182,12 @@ class Director(Passing):
             self._vanish(lane, piece, lane.deaf)
             return
         turn, answered = piece.turn, answered_by(piece)
+        if (
+            piece.part & Part.ASKS and lane.gathering is not None
+        ):  # an answer in two parts: there is no proof before the second
+            self._let_go(lane, lane.gathering)
+            lane.todo.appendleft(piece)
+            return
         if turn is not None and turn.hidden:
             self.hidden -= bool(piece.part & Part.DONE)
             return

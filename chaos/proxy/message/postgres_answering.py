@@ -120,7 +120,7 @@ class Answering:
             return self._starting(kind, size, question)
         if kind == _ASKS:
             talk.copying, talk.copied = question, False
-            return None, Part.NONE
+            return None, Part.ASKS
         part = _TEXT if kind in _PAYLOAD else Part.REPLY
         return question, part | self._answered(kind, question)
 

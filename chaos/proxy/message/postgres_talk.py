@@ -74,7 +74,7 @@ class Talk:
         self.state = state
         self.raw = False
         self.encrypting = False  # one byte will answer whether
-        self.behind = False  # portions came since the last Sync
+        self.behind = opened  # portions came since the last Sync, or may have come before anybody looked
         self.failed = False  # after an error in a portion: everything is skipped up to the next Sync
         self.questions: deque[Question] = deque()
         self.skipped: list[Question] = []  # over without a word, behind an error

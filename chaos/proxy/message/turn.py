@@ -27,6 +27,7 @@ class Part(IntFlag):
     ITEM = 16
     PAYLOAD = 32  # content, which may be garbled without breaking the framing
     ENDS = 64  # the item is over with this piece (else it is where the next one begins, or with the answer)
+    ASKS = 128  # of no turn: the asker is asked for the rest of its request, and what is withheld must not stay behind
 
 
 class Turn:
