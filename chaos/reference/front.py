@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -47,13 +48,14 @@ class Front:
         """ASGI; only HTTP is spoken here."""
         assert scope["type"] == "http"
         scope["app"] = self._router  # makes the router raise for an unknown route instead of answering in plain text
+        arrived_s = time.monotonic()
         exchange = _Exchange(send)
         body = await _read_body(receive)
         if body is not None:
-            handler = asyncio.create_task(self._handle(scope, _replay(body), exchange))
+            handler = asyncio.create_task(self._handle(scope, _replay(body), exchange, arrived_s))
             await _while_caller_waits(handler, receive, exchange)
 
-    async def _handle(self, scope: Scope, receive: Receive, exchange: _Exchange) -> None:
+    async def _handle(self, scope: Scope, receive: Receive, exchange: _Exchange, arrived_s: float) -> None:
         if scope["path"] == "/healthz":
             await self._router(scope, receive, exchange.send)
             return
@@ -63,7 +65,8 @@ class Front:
         name = f"{scope['method']} {route}".rstrip()
         with telemetry.incoming(headers), telemetry.span(name, telemetry.SpanKind.SERVER, attributes) as span:
             try:
-                with budget.travel(headers), spending.counted():
+                waited_ms = (time.monotonic() - arrived_s) * 1000
+                with budget.travel(headers, waited_ms=waited_ms), spending.counted():
                     await self._router(scope, receive, exchange.send)
             except Exception as error:  # noqa: BLE001 - the edge of the service: everything becomes an answer
                 problem = _as_problem(error)

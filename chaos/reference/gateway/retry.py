@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 _FIRST_PAUSE_MS = 50.0
 _LONGEST_PAUSE_MS = 100.0
-# What must be left after a pause: an attempt that is sure to run out of time would hide why the first one failed.
+# What must be left after a pause: an attempt that runs out of time, here or further up, would hide why the first one failed.
 _WORTHWHILE_MS = 150.0
+_WORTHWHILE_SHARE = 0.3
 # Connection refused or 503, and 429: the provider has not begun to work on the request.
 _WORTH_ANOTHER = frozenset({"dependency_unavailable", "rate_limited"})
 
@@ -70,4 +71,6 @@ def _pause_ms(attempt: int, problem: Problem, defects: Defects) -> float:
 def _fits(pause_ms: float, callee: Callee) -> bool:
     """Whether a pause leaves time for another attempt: in the budget, or in what a call may take without one."""
     left_ms = budget.remaining_ms()
-    return pause_ms + _WORTHWHILE_MS < (callee.timeout_ms if left_ms is None else left_ms)
+    if left_ms is None:
+        left_ms = callee.timeout_ms
+    return pause_ms < left_ms - max(_WORTHWHILE_MS, _WORTHWHILE_SHARE * left_ms)
