@@ -102,4 +102,32 @@ DEFECTS: tuple[Defect, ...] = (
         scenario="acks-lost",
         oracles=("exactly-once",),
     ),
+    Defect(
+        name="uncapped-retry",
+        error_class="retry without cap",
+        about="The gateway tries a model call again and again until its budget is used up.",
+        scenario="provider-busy",
+        oracles=("retry-bound",),
+    ),
+    Defect(
+        name="retry-without-pause",
+        error_class="retry without pause",
+        about="The gateway's attempts at a model call follow each other at once.",
+        scenario="provider-busy",
+        oracles=("retry-bound",),
+    ),
+    Defect(
+        name="retry-after-ignored",
+        error_class="Retry-After ignored",
+        about="A provider that asks for a pause is asked again before it is over.",
+        scenario="provider-busy",
+        oracles=("retry-bound",),
+    ),
+    Defect(
+        name="shared-breaker",
+        error_class="shared breaker",
+        about="The gateway's lost connection to NATS opens a breaker for model calls over HTTP, too.",
+        scenario="nats-lost",
+        oracles=("isolation",),
+    ),
 )

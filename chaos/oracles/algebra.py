@@ -61,7 +61,8 @@ class Decision:
     """An outcome; a violation says what is wrong in the words of a finding, an undecided one says why in `reason`.
 
     `where` says where to look, if not where the operation's answer leads. `remark` marks operations worth counting in the cell's reason.
-    `rests_on_time`: another clock, or a quieter machine, might have shown something else; content does not.
+    `rests_on_time`: another clock, or a quieter machine, might have shown something else; content does not. `facts` show what is wrong
+    beside the operation's story, `moments` (CLOCK_MONOTONIC nanoseconds, what happened) in place of its messages.
     """
 
     outcome: Outcome
@@ -75,6 +76,7 @@ class Decision:
     where: str = ""
     rests_on_time: bool = False
     facts: tuple[str, ...] = ()
+    moments: tuple[tuple[int, str], ...] = ()
 
 
 HELD = Decision(outcome=Outcome.HELD)

@@ -17,7 +17,7 @@ from chaos.oracles.algebra import HELD, Decision, Outcome, unknown
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS
 from chaos.oracles.hops import Hop
-from chaos.oracles.onwire import at_ms, cells_on_wire, judge_on_wire, message_text, where_of
+from chaos.oracles.onwire import cells_on_wire, judge_on_wire, message_text, where_of
 from chaos.oracles.oracle import Oracle
 
 __all__ = ["BUDGET"]
@@ -28,13 +28,13 @@ _HANDOVER_MS = 50.0  # from the proxy's socket into a service and out of it, on 
 _LOOKED_BACK = 64
 
 
-def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
+def _look(case: Case, _operation: Operation, hops: Sequence[Hop]) -> Decision:
     received: dict[str, list[Hop]] = {}
     late: Decision | None = None
     for hop in hops:
         causes = _causes(received.get(hop.sender, ()), hop) if hop.of_a_service else ()
         if causes and all(one.request.budget_ms is not None for one in causes):
-            decision = _compare(case, operation, hop, causes)
+            decision = _compare(case, hop, causes)
             if decision is not None and not decision.rests_on_time:
                 return decision
             late = late or decision
@@ -48,18 +48,18 @@ def _causes(received: Sequence[Hop], hop: Hop) -> Sequence[Hop]:
     return [one for one in near if one.end_ns >= hop.t_ns] or near
 
 
-def _compare(case: Case, operation: Operation, hop: Hop, causes: Sequence[Hop]) -> Decision | None:
+def _compare(case: Case, hop: Hop, causes: Sequence[Hop]) -> Decision | None:
     sent_ms = hop.request.budget_ms
     if sent_ms is None:
         if case.links[hop.request.link].protocol is not Protocol.HTTP:
             return None
-        return _violated(operation, hop, max(causes, key=_allowed_ms), "budget-dropped", 0.0)
+        return _violated(hop, max(causes, key=_allowed_ms), "budget-dropped", 0.0)
     widest = max(causes, key=_allowed_ms)
     if sent_ms > _allowed_ms(widest) + _SLACK_MS:
-        return _violated(operation, hop, widest, "budget-grown", _allowed_ms(widest))
+        return _violated(hop, widest, "budget-grown", _allowed_ms(widest))
     longest = max(causes, key=lambda one: _left_ms(one, hop))
     if sent_ms > max(0.0, _left_ms(longest, hop)) + _HANDOVER_MS:
-        return _violated(operation, hop, longest, "budget-not-reduced", max(0.0, _left_ms(longest, hop)))
+        return _violated(hop, longest, "budget-not-reduced", max(0.0, _left_ms(longest, hop)))
     return None
 
 
@@ -81,7 +81,7 @@ _WHAT = {
 }
 
 
-def _violated(operation: Operation, sent: Hop, came: Hop, error_class: str, left_ms: float) -> Decision:
+def _violated(sent: Hop, came: Hop, error_class: str, left_ms: float) -> Decision:
     dropped, on_time = error_class == "budget-dropped", error_class == "budget-not-reduced"
     return Decision(
         outcome=Outcome.SUSPECTED if on_time else Outcome.VIOLATED,
@@ -92,14 +92,14 @@ def _violated(operation: Operation, sent: Hop, came: Hop, error_class: str, left
         link=sent.request.link,
         where=where_of(sent),
         rests_on_time=on_time,
-        facts=tuple(_fact(operation, one) for one in (came, sent)),
+        moments=tuple((one.t_ns, _fact(one)) for one in (came, sent)),
     )
 
 
-def _fact(operation: Operation, hop: Hop) -> str:
+def _fact(hop: Hop) -> str:
     budget_ms = hop.request.budget_ms
     text = "no budget" if budget_ms is None else f"budget {budget_ms:.0f}ms"
-    return f"{at_ms(operation, hop.t_ns)} {hop.request.link} {hop.request.signature} {text}"
+    return f"{hop.request.link} {hop.request.signature} {text}"
 
 
 def _judge(case: Case, cell: Cell) -> CellVerdict:

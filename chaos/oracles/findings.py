@@ -54,7 +54,7 @@ def _finding(case: Case, cell: Cell, link: str | None, violations: Sequence[Viol
         operation=operation.op_id,
         trace_id=operation.trace_id or None,
         where=decision.where or where_to_look(case, operation, link),
-        evidence=(*decision.facts, *evidence_of(case, operation, first.concerns)),
+        evidence=(*decision.facts, *evidence_of(case, operation, first.concerns, decision.moments)),
         count=len(violations),
     )
 
@@ -64,14 +64,18 @@ def _clearest(one: Violation) -> tuple[bool, int]:
     return (not any(concern.hit for concern in one.concerns), one.operation.start_ns)
 
 
-def evidence_of(case: Case, operation: Operation, concerns: Sequence[Concern]) -> tuple[str, ...]:
-    """The smallest facts that show what happened, in time: the operation, its faults, its messages."""
+def evidence_of(
+    case: Case, operation: Operation, concerns: Sequence[Concern], moments: Sequence[tuple[int, str]] = ()
+) -> tuple[str, ...]:
+    """The smallest facts that show what happened, in time: the operation, its faults, its messages, or those moments of them."""
     start_ns = operation.start_ns
     lines = [(start_ns, f"+0ms {operation.name} starts, deadline {operation.deadline_ms:.0f}ms")]
-    lines += [(one.t_ns, record_text(one, start_ns)) for one in _telling(case.story(operation))]
+    if not moments:
+        lines += [(one.t_ns, record_text(one, start_ns)) for one in _telling(case.story(operation))]
     lines += _fault_lines(case, operation, concerns)
     end_ns = until_ns(operation)
     lines = [line for line in lines if line[0] <= end_ns]
+    lines += [(t_ns, f"{(t_ns - start_ns) / NS_PER_MS:+.0f}ms {text}") for t_ns, text in moments]
     lines.append((end_ns, f"{(end_ns - start_ns) / NS_PER_MS:+.0f}ms {answer_text(operation.answer)}"))
     return tuple(text for _, text in sorted(lines, key=lambda line: line[0]))
 

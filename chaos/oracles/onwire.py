@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
+from chaos.model.fault import Stream
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan, WorkloadPlan
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
@@ -18,7 +19,7 @@ from chaos.oracles.scope import per_fault_and_workload
 
 __all__ = ["Look", "at_ms", "cells_on_wire", "judge_on_wire", "message_text", "where_of"]
 
-_GARBLING = frozenset({"corrupt", "malform", "truncate"})
+_DAMAGING = "corrupt"
 _NOT_REACHED = Decision(outcome=HELD.outcome, remark="never reached the system")
 
 Look = Callable[[Case, Operation, Sequence[Hop]], Decision]
@@ -39,19 +40,19 @@ def judge_on_wire(case: Case, cell: Cell, look: Look) -> CellVerdict:
 
 def _decide(case: Case, operation: Operation, look: Look) -> Decision:
     hops = sorted(case.hops.of.get(operation.trace_id, ()), key=attrgetter("t_ns")) if operation.trace_id else []
-    if _garbled(case, hops):
-        return undecided("a fault changed what its messages say")
     decision = look(case, operation, hops)
-    return _unseen(case, operation, hops) or decision if decision.outcome is Outcome.HELD else decision
+    if decision.outcome is Outcome.HELD:
+        return _unseen(case, operation, hops) or decision
+    if any(_damaged(case, hop) for hop in hops):
+        return undecided("a fault may have damaged the headers of a message to a service")
+    return decision
 
 
-def _garbled(case: Case, hops: Sequence[Hop]) -> bool:
-    return any(
-        name in case.faults and case.faults[name].kind in _GARBLING
-        for hop in hops
-        if hop.reply is not None
-        for name in hop.reply.faults
-    )
+def _damaged(case: Case, hop: Hop) -> bool:
+    """A fault changed bytes on their way to the receiver: the headers that it read may be others than the wire log shows."""
+    direction = Stream.UPSTREAM if hop.request.direction == ">" else Stream.DOWNSTREAM
+    faults = [case.faults[name] for name in hop.reply.faults if name in case.faults] if hop.reply else []
+    return any(one.kind == _DAMAGING and one.stream is direction for one in faults)
 
 
 def _unseen(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision | None:

@@ -51,7 +51,7 @@ def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
             doubt = undecided(
                 f"attempts on {every[0].request.link} were cut off before their bodies could be told apart"
             )
-    return _judge_total(case, operation, hops, factor) or doubt or HELD
+    return _judge_total(case, operation, hops, most, factor) or doubt or HELD
 
 
 def _caps(case: Case, operation: str) -> tuple[int, float]:
@@ -132,11 +132,17 @@ def _refused(status: str) -> bool:
     return status.isdigit() and status[:1] in {"4", "5"}
 
 
-def _judge_total(case: Case, operation: Operation, hops: Sequence[Hop], factor: float) -> Decision | None:
-    """A storm: more messages of services than so many times those of the baseline. Not judged if the baseline had no such operation."""
+def _judge_total(
+    case: Case, operation: Operation, hops: Sequence[Hop], attempts: int, factor: float
+) -> Decision | None:
+    """A storm: more messages of services than so many times those of the baseline. Not judged if the baseline had no such operation.
+
+    One thing attempted as often as it may be is no storm, however few messages the operation needs.
+    """
     usual = case.usual_messages.get((operation.workload, operation.name))
     sent = [hop for hop in hops if hop.of_a_service]
-    if usual is None or len(sent) <= floor(factor * usual):
+    most = max(floor(factor * usual), usual + attempts - 1) if usual is not None else len(sent)
+    if len(sent) <= most:
         return None
     by_link = Counter(hop.request.link for hop in sent)
     link, _ = by_link.most_common(1)[0]
@@ -144,7 +150,7 @@ def _judge_total(case: Case, operation: Operation, hops: Sequence[Hop], factor: 
         outcome=Outcome.VIOLATED,
         error_class="retry-storm",
         cause=f"{operation.workload}.{operation.name} caused many times the messages it usually needs, most of them on {link}",
-        expected=f"at most {factor:g} x the {usual} messages of the baseline",
+        expected=f"at most {most} messages: the baseline needs {usual}",
         seen=f"{len(sent)} messages: {', '.join(f'{count} on {name}' for name, count in by_link.most_common(_SHOWN))}",
         link=link,
         where=f"logs of {case.links[link].caller}; link {link}",
@@ -163,12 +169,12 @@ def _violated(
         seen=seen,
         link=first.request.link,
         where=where_of(first),
-        facts=tuple(_fact(operation, one) for one in attempts[:_SHOWN]),
+        moments=tuple((one.t_ns, _fact(operation, one)) for one in attempts[:_SHOWN]),
     )
 
 
 def _fact(operation: Operation, hop: Hop) -> str:
-    text = f"{at_ms(operation, hop.t_ns)} {hop.request.link} {hop.request.signature}"
+    text = f"{hop.request.link} {hop.request.signature}"
     if hop.reply is None:
         return f"{text}: no end seen"
     asked = "" if hop.reply.retry_after_s is None else f", Retry-After {hop.reply.retry_after_s:g}s"

@@ -14,7 +14,7 @@ from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome
 from chaos.oracles.case import Case
 from chaos.oracles.hops import Hop
-from chaos.oracles.onwire import at_ms, cells_on_wire, judge_on_wire, message_text, where_of
+from chaos.oracles.onwire import cells_on_wire, judge_on_wire, message_text, where_of
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.text import clip
 
@@ -25,13 +25,12 @@ _NAME = "trace-context"
 
 def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
     for hop in case.strays.get(operation.op_id, ()):
-        return _lost(operation, hop)
+        return _lost(hop)
     for hop in hops:
         if not hop.owes_context:
             continue
         if not hop.request.sampled:
             return _violated(
-                operation,
                 hop,
                 error_class="sampling-lost",
                 what="with the sampled flag cleared",
@@ -40,7 +39,6 @@ def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
             )
         if hop.request.op_id != operation.op_id:
             return _violated(
-                operation,
                 hop,
                 error_class="baggage-changed" if hop.request.op_id else "baggage-lost",
                 what="with another op.id in its baggage" if hop.request.op_id else "without the op.id of the baggage",
@@ -50,10 +48,9 @@ def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
     return HELD
 
 
-def _lost(operation: Operation, hop: Hop) -> Decision:
+def _lost(hop: Hop) -> Decision:
     trace_id = hop.request.trace_id
     return _violated(
-        operation,
         hop,
         error_class="new-trace" if trace_id else "no-traceparent",
         what="in a trace of its own" if trace_id else "without a traceparent",
@@ -62,7 +59,7 @@ def _lost(operation: Operation, hop: Hop) -> Decision:
     )
 
 
-def _violated(operation: Operation, hop: Hop, *, error_class: str, what: str, expected: str, seen: str) -> Decision:
+def _violated(hop: Hop, *, error_class: str, what: str, expected: str, seen: str) -> Decision:
     text = message_text(hop)
     return Decision(
         outcome=Outcome.VIOLATED,
@@ -72,7 +69,7 @@ def _violated(operation: Operation, hop: Hop, *, error_class: str, what: str, ex
         seen=seen,
         link=hop.request.link,
         where=where_of(hop),
-        facts=(f"{at_ms(operation, hop.t_ns)} {hop.request.link} {hop.request.signature}: {seen}",),
+        moments=((hop.t_ns, f"{hop.request.link} {hop.request.signature}: {seen}"),),
     )
 
 

@@ -14,7 +14,7 @@ from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome
 from chaos.oracles.case import Case
 from chaos.oracles.hops import Hop
-from chaos.oracles.onwire import at_ms, cells_on_wire, judge_on_wire, message_text, where_of
+from chaos.oracles.onwire import cells_on_wire, judge_on_wire, message_text, where_of
 from chaos.oracles.oracle import Oracle
 
 __all__ = ["TRACE_PARENT"]
@@ -22,18 +22,18 @@ __all__ = ["TRACE_PARENT"]
 _NAME = "trace-parent"
 
 
-def _look(_case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
+def _look(_case: Case, _operation: Operation, hops: Sequence[Hop]) -> Decision:
     first: dict[tuple[str, str], Hop] = {}
     for hop in hops:
         parent = hop.request.parent_id
         known = first.setdefault((hop.sender, parent), hop)
         if known is not hop and known.receiver == hop.sender and hop.owes_context:
-            return _violated(operation, known, hop)
+            return _violated(known, hop)
         first.setdefault((hop.receiver, parent), hop)
     return HELD
 
 
-def _violated(operation: Operation, came: Hop, sent: Hop) -> Decision:
+def _violated(came: Hop, sent: Hop) -> Decision:
     parent = sent.request.parent_id
     return Decision(
         outcome=Outcome.VIOLATED,
@@ -43,9 +43,8 @@ def _violated(operation: Operation, came: Hop, sent: Hop) -> Decision:
         seen=f"parent {parent} on {came.request.link} and on {sent.request.link}",
         link=sent.request.link,
         where=where_of(sent),
-        facts=tuple(
-            f"{at_ms(operation, one.t_ns)} {one.request.link} {one.request.signature} parent {parent}"
-            for one in (came, sent)
+        moments=tuple(
+            (one.t_ns, f"{one.request.link} {one.request.signature} parent {parent}") for one in (came, sent)
         ),
     )
 

@@ -69,7 +69,7 @@ def test_a_finding_shows_both_budgets() -> None:
     assert finding.cause == "rag sent POST /x to gateway with more budget than it had been given"
     assert (finding.expected, finding.seen) == ("at most 1400ms", "1500ms")
     assert (finding.link, finding.where) == ("rag>gateway", "logs of rag; link rag>gateway")
-    assert finding.evidence[:2] == ("+2ms api>rag POST /x budget 1400ms", "+10ms rag>gateway POST /x budget 1500ms")
+    assert finding.evidence[1:3] == ("+2ms api>rag POST /x budget 1400ms", "+10ms rag>gateway POST /x budget 1500ms")
 
 
 def test_what_it_has_open_counts() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from chaos.model.event import EvidenceLost
 from chaos.model.evidence import Evidence
+from chaos.model.fault import Stream
 from chaos.model.link import Link
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan
@@ -178,15 +179,17 @@ def test_what_could_not_be_framed_was_not_seen() -> None:
     assert "messages on rag>gateway could not be told apart" in verdict.reason
 
 
-def test_a_fault_that_garbles_says_nothing_about_the_system() -> None:
-    """The proxy itself changed the header on its way to rag."""
-    what = plan(fault("corrupt", "api>rag"))
-    hit = operation(22.05)
+@pytest.mark.parametrize(("stream", "undecided"), [(Stream.UPSTREAM, 1), (Stream.DOWNSTREAM, 0)])
+def test_a_fault_may_damage_what_a_service_is_sent(stream: Stream, undecided: int) -> None:
+    """Bytes on their way to rag were changed: what rag made of the header is not its fault. Those of an answer hold none."""
+    corrupt = msgspec.structs.replace(fault("corrupt", "api>rag"), stream=stream)
+    hit, load = operation(22.05), steady_load(20, 26)
     wire = changed(trails((hit,)), lambda row: row.link == "api>rag" and row.kind == "reply", faults=("broken",))
-    wire = changed(wire, sent_on("rag>gateway"), **UNSENT)
-    load = steady_load(20, 26)
-    verdict = judged(run(what, *load, hit, wire=(*trails(load), *wire)), "trace-context/broken/rag")
-    assert (verdict.violated, verdict.undecided) == (0, 1)
+    lost = changed(wire, sent_on("rag>gateway"), **UNSENT)
+    verdict = judged(run(plan(corrupt), *load, hit, wire=(*trails(load), *lost)), "trace-context/broken/rag")
+    assert (verdict.violated, verdict.undecided) == (1 - undecided, undecided)
+    verdict = judged(run(plan(corrupt), *load, hit, wire=(*trails(load), *wire)), "trace-context/broken/rag")
+    assert verdict.verdict is Verdict.HOLDS
 
 
 def test_an_answer_without_any_message_is_no_evidence() -> None:
@@ -228,7 +231,7 @@ def test_a_header_copied_unchanged_is_a_missing_span() -> None:
         "rag sent POST /gateway to gateway with the parent id that it received: its own span is missing"
     )
     assert finding.where == "logs of rag; link rag>gateway"
-    assert finding.evidence[:2] == (
+    assert finding.evidence[1:3] == (
         f"+2ms api>rag POST /rag parent {came}",
         f"+3ms rag>gateway POST /gateway parent {came}",
     )
