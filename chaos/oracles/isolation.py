@@ -6,7 +6,7 @@ is judged by the median of each kind of operation, which rests on time: it viola
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from statistics import median
 
@@ -48,6 +48,7 @@ def _decide(
     return _violated(
         case,
         cell,
+        operation,
         error_class="slowed",
         what=f"{operation.workload}.{operation.name} got slow",
         expected=f"a median of at most {format_ms(limit_ms)} (baseline {format_ms(usual_ms)})",
@@ -67,6 +68,7 @@ def _failed(case: Case, cell: Cell, operation: Operation) -> Decision:
     return _violated(
         case,
         cell,
+        operation,
         error_class="drawn-in",
         what=what,
         expected="ok: the fault is on no link that this operation uses",
@@ -78,6 +80,7 @@ def _failed(case: Case, cell: Cell, operation: Operation) -> Decision:
 def _violated(
     case: Case,
     cell: Cell,
+    operation: Operation,
     *,
     error_class: str,
     what: str,
@@ -93,9 +96,15 @@ def _violated(
         cause=f"{what}{meanwhile(case, elsewhere, cell.fault)}, which it does not use",
         expected=expected,
         seen=seen,
-        link=links[0],
+        link=_nearest(case, operation, links),
         rests_on_time=rests_on_time,
     )
+
+
+def _nearest(case: Case, operation: Operation, links: Sequence[str]) -> str:
+    """The faulted link by which the operation may have been drawn in: one of a service on its way, if there is any."""
+    services = {case.links[name].callee for name in operation.route if name in case.links}
+    return next((name for name in links if name in case.links and case.links[name].caller in services), links[0])
 
 
 def _judge(case: Case, cell: Cell) -> CellVerdict:

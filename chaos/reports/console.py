@@ -151,7 +151,7 @@ def _facts(cause: Cause) -> Table:
     fault = " on ".join(part for part in (one.fault, one.link) if part)
     facts = {
         "oracle": f"{one.oracle}, {count_of(one.count, 'operation')}{_said(one)}",
-        "fault": fault,
+        "fault" if one.fault else "link": fault,
         "operation": " ".join(part for part in (one.signature, one.operation) if part),
         "trace": one.trace_id or "",
         "expected": one.expected,

@@ -72,6 +72,15 @@ def test_who_fails_was_drawn_in(answer: Answer, cause: str) -> None:
     assert finding.cause == f"{cause} while gateway refused connections, which it does not use"
 
 
+def test_the_finding_names_the_faulted_link_of_a_service_on_the_way() -> None:
+    """Two links are faulted; a chat goes through the gateway, so its link to NATS is where to look."""
+    what = paced(plan(fault("refuse", "agent>nats", "gateway>nats"), workloads=("gateway",)), 30)
+    load = steady_load(10, 24, took_ms=40, **QUIET)
+    evidence = run(what, *load, operation(22.05, error(503, dependency="nats"), **QUIET))
+    (finding,) = judged(evidence, "isolation/broken/gateway").findings
+    assert (finding.link, finding.where) == ("gateway>nats", "logs of gateway; link gateway>nats")
+
+
 def test_a_timeout_needs_a_second_run() -> None:
     """A slow machine makes services time out."""
     verdict = isolation(*MEANWHILE, operation(22.05, error(504), **QUIET))
