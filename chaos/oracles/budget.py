@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from chaos.model.link import Protocol
 from chaos.model.operation import Operation
+from chaos.model.plain import BUDGET_HEADER
 from chaos.model.plan import Plan
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome, unknown
@@ -112,7 +113,11 @@ def _judge(case: Case, cell: Cell) -> CellVerdict:
 
 
 def _cells(plan: Plan) -> Iterable[Cell | NotJudged]:
-    return cells_on_wire(_NAME, plan)
+    header = plan.scenario.budget_header
+    if header is not None and header.casefold() == BUDGET_HEADER.casefold():
+        return cells_on_wire(_NAME, plan)
+    what = "the scenario says that no budget is sent" if header is None else f"the wire log does not read {header}"
+    return (NotJudged(cell=Cell(oracle=_NAME), reason=what, enable=f"budget_header: {BUDGET_HEADER}"),)
 
 
 BUDGET = Oracle(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
 from chaos.model.operation import Operation
 from chaos.model.verdict import CellVerdict, Verdict
 from chaos.model.wire_record import WireRecord
+from chaos.oracles import derive
 from tests.oracles.build import MS, fault, judged, operation, plan, run, steady_load
 from tests.oracles.wire import changed, pair, trails
 
@@ -140,3 +142,16 @@ def test_a_system_without_budgets_shows_nothing() -> None:
     assert verdict.reason == (
         "no service sends a budget (X-Budget-Ms) with any message: pass it on, or name the other oracles in expect.oracles"
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [(None, "the scenario says that no budget is sent"), ("X-Left", "the wire log does not read X-Left")],
+)
+def test_a_header_that_the_wire_does_not_read_is_not_judged(header: str | None, reason: str) -> None:
+    """A scenario that names another header, or none, is not left UNKNOWN."""
+    asked = plan(fault(), workloads=("rag",))
+    scenario = msgspec.structs.replace(asked.scenario, budget_header=header)
+    derived = derive(msgspec.structs.replace(asked, scenario=scenario, cells=(), not_judged=()))
+    assert [one.reason for one in derived.not_judged if one.cell.oracle == "budget"] == [reason]
+    assert "budget" not in {one.oracle for one in derived.cells}

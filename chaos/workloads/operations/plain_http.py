@@ -11,7 +11,7 @@ import msgspec
 from chaos.model.operation import Answer, AnswerKind, Unmet
 from chaos.model.plain import HttpRequest, PlainOperation
 from chaos.model.template import parse_template
-from chaos.workloads.answers import PROBLEM_JSON
+from chaos.workloads.answers import PROBLEM_JSON, excerpt
 from chaos.workloads.call import Call, Outcome
 from chaos.workloads.content import ContentChecks, hidden_error, says_error
 from chaos.workloads.http_wire import WireReply, exchange
@@ -90,7 +90,8 @@ class _Judge:
             answer = msgspec.structs.replace(answer, degraded=True)
         unmet = list(self._checks.check(call, reply.body, degraded=degraded))
         if self._statuses and not right:
-            unmet.insert(0, Unmet(check="status", expected=_either(self._statuses), seen=str(status)))
+            seen = excerpt(str(status).encode() + b" " + reply.body)
+            unmet.insert(0, Unmet(check="status", expected=_either(self._statuses), seen=seen))
         if 200 <= status < 300 and not degraded:
             unmet += _hidden_error(reply, declared=bool(self._checks))
         return Outcome(answer=answer, unmet=tuple(unmet))
