@@ -54,7 +54,7 @@ def _violated(
         error_class=wrong.error_class,
         cause=f"{_subject(case, operation)} {_what(case, operation, wrong)}{told}",
         expected=_expected(case, debt),
-        seen=_seen(case, operation),
+        seen=_seen(case, operation, tuple(debt.most)),
         facts=tuple(_facts(case, operation)),
     )
 
@@ -99,15 +99,18 @@ def _expected(case: Case, debt: Owed) -> str:
     return "; ".join(texts)
 
 
-def _seen(case: Case, operation: Operation) -> str:
-    kind = case.kind_of(operation)
-    names = kind.effects if kind else ()
-    known = [one for one in names if case.stored.count(operation.op_id, one) is not None]
-    return ", ".join(_several(case, operation, known))
+def _seen(case: Case, operation: Operation, effects: Sequence[str]) -> str:
+    """`2 task rows and 1 memory row in postgres, 1 result message in nats`; what is not known is left out."""
+    known = [one for one in effects if case.stored.count(operation.op_id, one) is not None]
+    stores = {
+        case.stored.keeper(one): [each for each in known if case.stored.keeper(each) == case.stored.keeper(one)]
+        for one in known
+    }
+    return ", ".join(f"{listed(_several(case, operation, of))} in {store}" for store, of in stores.items())
 
 
 def _facts(case: Case, operation: Operation) -> Iterable[str]:
-    """What each store holds, and where."""
+    """Where the stores hold what they hold."""
     for name, one in case.stored.of(operation.op_id).items():
         where = f" ({', '.join(one.places)})" if one.places else ""
         yield f"{case.stored.keeper(name)} holds {counted(one.count, case.stored.about(name))}{where}"

@@ -39,6 +39,8 @@ def test_interrupt_heals_judges_and_reports(signo: signal.Signals, code: int, tm
     assert events[-1]["event"] == "RunEnded"
     assert events[-1]["how"] == "interrupted"
     assert result.cells("healed") == {"healed/none/all": "HOLDS"}, result.explain()
+    # What the stores hold is read back all the same, in a hurry.
+    assert [one.get("error") for one in events if one["event"] == "EffectsRead"] == [None] * 5
     assert_nothing_left(result.folder)
 
 

@@ -20,12 +20,13 @@ def test_smoke_holds_and_can_be_judged_again(tmp_path: Path) -> None:
     result = run_drill("smoke", out=tmp_path)
     assert result.code == 0, result.explain()
     assert {path.name for path in result.folder.iterdir()} >= {
-        "journal.jsonl", "operations.msgpack", "wire.msgpack", "verdict.json", "junit.xml", "summary.md", "logs",
+        "journal.jsonl", "operations.msgpack", "wire.msgpack", "effects.msgpack", "verdict.json", "junit.xml", "summary.md", "logs",
     }  # fmt: skip
     assert set(result.cells("injected").values()) == {"HOLDS"}, result.explain()
     checks = read_evidence(result.folder).bypasses
     assert [(one.callee, one.around, one.error) for one in checks] == 2 * [("nats", (), None), ("postgres", (), None)]
     assert all(one.through >= 3 for one in checks)
+    assert set(result.cells("exactly-once").values()) == {"HOLDS"}, result.explain()
     for name in ("verdict.json", "junit.xml", "summary.md"):
         (result.folder / name).unlink()
     again = subprocess.run(

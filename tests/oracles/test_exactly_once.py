@@ -185,6 +185,7 @@ def test_what_is_owed(kind: OperationKind, answer: Answer, state: EffectState | 
         kept = LEDGER.effect(name)
         assert any(line.startswith(f"{kept.store} holds {count} {kept.about}") for line in finding.evidence)
         assert f"{count} {kept.about}" in finding.seen
+        assert f" in {kept.store}" in finding.seen
 
 
 @pytest.mark.parametrize(
@@ -207,6 +208,9 @@ def test_expected_is_told_in_words() -> None:
     assert judged(TASK, OK, NONE).findings[0].expected == "one task row, one memory row, one result message"
     assert judged(INGEST, error(503), {"document": 1}).findings[0].expected == (
         "document row and announcement message once each, or none of them"
+    )
+    assert judged(TASK, OK, {**ALL, "result": 2}).findings[0].seen == (
+        "1 task row and 1 memory row in postgres, 2 result messages in nats"
     )
     assert judged(TASK, ACCEPTED, NONE).findings[0].expected == (
         "one result message; task row and memory row once each, or none of them"
