@@ -210,10 +210,7 @@ async def test_hold_ends_by_itself(link: Link, phase: str) -> None:
         assert toxic.hits == 0
         link.heal(toxic)
         toxic = link.fault("hold", phase, match="SELECT ? + ?", attributes={"hold": 50})
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
         assert await connection.fetchval("SELECT 41 + 1") == 42
-        assert loop.time() - begun >= 0.05
         assert toxic.hits == 1
 
 
