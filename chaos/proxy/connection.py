@@ -87,8 +87,6 @@ class Connection:
         self._fins = 0
         self._redraws: dict[str, int] = {}
         self._linger: Timer | None = None
-        self._late: tuple[Toxic, Timer] | None = None
-        self._unserved_by: Toxic | None = None
         self._joint: Joint | None = None
         timers = proxy.server.timers
         self.up = Pipe(">", timers, self._ended, self._acted)
@@ -107,7 +105,7 @@ class Connection:
         """`dialling`, `held` (accepted, never dialled), `open` or `closing`."""
         if self.closing:
             return "closing"
-        if self.unserved or self._late is not None:
+        if self.unserved or (self._joint is not None and self._joint.late):
             return "held"
         return "open" if self.upstream.transport is not None else "dialling"
 
@@ -117,20 +115,6 @@ class Connection:
         """Dial the upstream and join both sides; without `dial` the client is only listened to."""
         self.unserved = not dial
         self._dial = self.proxy.server.spawn(self._open(dial=dial))
-
-    def start_late(self, toxic: Toxic, due_ns: int) -> None:
-        """Dial at that moment, or when the fault is over; until then the client was accepted, and that is all."""
-        self._late = (toxic, self.proxy.server.timers.at(due_ns, self._start_now))
-
-    def _start_now(self) -> None:
-        self._late = None
-        if not self.closing:
-            self.start(dial=True)
-
-    def leave_unserved(self, toxic: Toxic) -> None:
-        """Listen to the client and say nothing, until the fault is over."""
-        self._unserved_by = toxic
-        self.start(dial=False)
 
     async def _open(self, *, dial: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -225,13 +209,9 @@ class Connection:
         """The toxic is gone; what it held goes on."""
         for pipe in self._pipes(toxic):
             pipe.remove(toxic)
-        if self._late is not None and self._late[0] is toxic:
-            self._late[1].cancel()
-            self._start_now()
         if self._joint is not None:
             self._joint.heal(toxic)
-        silenced = toxic.kind.accepts_silently or self._unserved_by is toxic
-        if silenced and self.unserved and not self.closing:
+        if toxic.kind.accepts_silently and self.unserved and not self.closing:
             # It was accepted and never dialled: there is nobody it could go on with.
             self.reset("rst", toxic.fault)
 
@@ -240,13 +220,17 @@ class Connection:
         left = (seat.toxic for pipe in (self.up, self.down) for seat in pipe.seats if seat.stage.stays)
         return [cast("Toxic", toxic) for toxic in left]
 
-    def direct(self, toxic: Toxic | None = None) -> None:
-        """Message faults may act here from the next moment on at which nothing is under way. `toxic` meets what the connection begins with."""
+    def direct(self) -> None:
+        """Message faults may act here from the next moment on at which nothing is under way."""
         if self.closing:
             return
         if self._joint is None:
-            self._joint = Joint(self, toxic)
+            self._joint = Joint(self)
         self._joint.arm()
+
+    def meet(self, toxic: Toxic) -> bool:
+        """Have a message fault act on the connection as it is made; False if that goes on as any other."""
+        return self._joint is not None and self._joint.meet(toxic)
 
     def undirect(self) -> None:
         """There are no message faults any more."""
@@ -327,9 +311,8 @@ class Connection:
             client_socket.close()
         if self._dial is not None and self._dial is not asyncio.current_task():
             self._dial.cancel()
-        if self._late is not None:
-            self._late[1].cancel()
-            self._late = None
+        if self._joint is not None:
+            self._joint.close()
 
     def _release(self) -> None:
         """Untie the knot of parts, so that they go without the garbage collector, which may stand still."""

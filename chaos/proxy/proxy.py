@@ -13,7 +13,6 @@ from chaos.proxy.connection import Connection
 from chaos.proxy.errors import DataPlaneError, ListenError
 from chaos.proxy.http_observer import HttpObserver
 from chaos.proxy.listener import Acceptor, Listener
-from chaos.proxy.message.connecting import meet
 from chaos.proxy.nats_observer import NatsObserver
 from chaos.proxy.observer import Observer
 from chaos.proxy.pipe import Pipe
@@ -194,8 +193,8 @@ class Proxy:
             connection.attach(toxic)
         taken = self.chain.at_connect(connection.number)
         if self.chain.message_faults:
-            connection.direct(taken)
-        if taken is None or not meet(connection, taken):
+            connection.direct()
+        if taken is None or not connection.meet(taken):
             connection.start(dial=not self.chain.silent(connection.number))
 
     def count(self, pipe: Pipe) -> None:
