@@ -181,10 +181,8 @@ class Director(Acting):
             self._vanish(lane, piece, lane.deaf)
             return
         turn, answered = piece.turn, answered_by(piece)
-        if (
-            piece.part & Part.ASKS and lane.gathering is not None
-        ):  # an answer in two parts: there is no proof before the second
-            self._let_go(lane, lane.gathering)
+        if piece.part & Part.ASKS and lane.gathering is not None:
+            self.let_go(lane, lane.gathering)  # an answer in two parts: there is no proof before the second
             lane.todo.appendleft(piece)
             return
         if turn is not None and turn.hidden:
