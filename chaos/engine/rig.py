@@ -21,6 +21,7 @@ from chaos.engine.clock import now_ns
 from chaos.engine.proxies import create_links, open_proxy
 from chaos.engine.redaction import Redaction
 from chaos.engine.standstill import watch_standstill
+from chaos.engine.variables import plain_environment
 from chaos.links import LinkControl
 from chaos.model.event import AnyEvent, ProcessExited, ProcessStarted
 from chaos.model.plan import Plan
@@ -183,6 +184,7 @@ def _driver_plan(plan: Plan, system: LocalSystem, listeners: Mapping[str, str], 
         digest_key=known.digest_key.reveal(),
         workloads=plan.workloads,
         settings=plan.scenario.expect.settings,
+        environment=plain_environment(plan),
     )
 
 

@@ -5,11 +5,13 @@ Texts are kept as written; which of them are templates (chaos.model.template) is
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, to_builtins
 
 from chaos.model.base import Data
+from chaos.model.interpolation import names_in
 
 __all__ = [
     "BUDGET_HEADER",
@@ -23,6 +25,7 @@ __all__ = [
     "SqlStatement",
     "TcpScript",
     "TcpStep",
+    "variables_of",
 ]
 
 PLAIN_KINDS = ("http", "nats", "sql", "tcp")
@@ -131,3 +134,24 @@ class PlainWorkload(Data, frozen=True, kw_only=True):
     to: str
     operations: dict[str, PlainOperation]
     budget_header: str | None = BUDGET_HEADER
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the environment's variables that its texts ask for, each once."""
+        return tuple(dict.fromkeys(name for one in self.operations.values() for name in variables_of(one)))
+
+
+def variables_of(operation: PlainOperation) -> tuple[str, ...]:
+    """Names of the environment's variables that an operation's texts ask for."""
+    return tuple(dict.fromkeys(name for text in _texts(to_builtins(operation)) for name in names_in(text)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one)

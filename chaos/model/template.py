@@ -1,7 +1,8 @@
 """Templates: texts of a scenario that are filled in for each operation. This parses them; the driver fills them in.
 
 `{op_id}` `{index}` `{nonce}` `{trace_id}` `{workload}` are facts of the operation, `{choice:a|b|c}` and `{int:1-100}` are drawn as a
-function of seed and op id: the same placeholder has the same value everywhere in one operation. `{{` and `}}` are braces.
+function of seed and op id: the same placeholder has the same value everywhere in one operation. `${NAME}` is a variable of the
+environment that the drill is started in. `{{` and `}}` are braces.
 """
 
 from __future__ import annotations
@@ -9,13 +10,25 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["PLACEHOLDERS", "Part", "Placeholder", "TemplateError", "find_placeholders", "parse_template", "unescape"]
+__all__ = [
+    "PLACEHOLDERS",
+    "VARIABLE",
+    "Part",
+    "Placeholder",
+    "TemplateError",
+    "find_placeholders",
+    "parse_template",
+    "unescape",
+]
 
 PLACEHOLDERS = ("op_id", "index", "nonce", "trace_id", "workload", "choice", "int")
 """Names of all placeholders."""
 
+VARIABLE = "variable"
+"""Name of the placeholder of an environment variable; `text` is the variable's name."""
+
 _FACTS = frozenset(PLACEHOLDERS) - {"choice", "int"}
-_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+_TOKEN = re.compile(r"\{\{|\}\}|\$\{(?P<variable>[A-Za-z_][A-Za-z0-9_]*)\}|\{(?P<inside>[^{}]*)\}|[{}]")
 _KNOWN = re.compile(rf"\{{((?:{'|'.join(sorted(_FACTS))})|(?:choice|int):[^{{}}]*)\}}")
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _ESCAPED = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
@@ -32,7 +45,7 @@ class TemplateError(ValueError):
 
 
 class Placeholder(NamedTuple):
-    """A place to fill in: one of PLACEHOLDERS, with the words of a choice, or the bounds of an int (both included)."""
+    """A place to fill in: one of PLACEHOLDERS, with the words of a choice, or the bounds of an int (both included), or a VARIABLE."""
 
     name: str
     text: str
@@ -58,12 +71,15 @@ def parse_template(text: str) -> tuple[Part, ...]:
         last = match.end()
         if match[0] in ("{{", "}}"):
             literal += match[0][0]
-        elif match[1] is None:
+        elif match["variable"]:
+            parts += [literal, Placeholder(VARIABLE, match["variable"])]
+            literal = ""
+        elif match["inside"] is None:
             raise TemplateError(
                 f"a single {match[0]} in a text", f"write {match[0] * 2} for a brace, or give JSON as json:"
             )
         else:
-            parts += [literal, _placeholder(match[1])]
+            parts += [literal, _placeholder(match["inside"])]
             literal = ""
     return tuple(one for one in [*parts, literal + text[last:]] if one != "")
 

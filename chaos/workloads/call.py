@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from chaos.model.operation import Answer, Unmet
 from chaos.model.plain import BUDGET_HEADER
@@ -40,6 +41,7 @@ class Call:
     workload: str = ""
     index: int = 0
     budget_header: str | None = BUDGET_HEADER
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     accepted_ns: int = 0
     first_byte_ns: int = 0
     ended_ns: int = 0
@@ -97,7 +99,14 @@ def new_call(seed: int, op_id: str, deadline_ms: float, corpus: Corpus) -> Call:
 
 
 def plain_call(
-    seed: int, op_id: str, deadline_ms: float, *, workload: str, index: int, budget_header: str | None = BUDGET_HEADER
+    seed: int,
+    op_id: str,
+    deadline_ms: float,
+    *,
+    workload: str,
+    index: int,
+    budget_header: str | None = BUDGET_HEADER,
+    environment: Mapping[str, str] | None = None,
 ) -> Call:
     """The call of a plain operation, which asks about no document."""
     return Call(
@@ -111,4 +120,5 @@ def plain_call(
         workload=workload,
         index=index,
         budget_header=budget_header,
+        environment=environment or {},
     )

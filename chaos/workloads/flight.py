@@ -93,6 +93,7 @@ class Pilot:
             workload=name,
             index=departure.index,
             budget_header=plain.budget_header,
+            environment=self._plan.environment,
         )
 
     def _runner(self, departure: Departure) -> Runner:

@@ -43,7 +43,9 @@ class Endpoints(Data, frozen=True, kw_only=True):
 
 
 class DriverPlan(Data, frozen=True, kw_only=True):
-    """Everything the driver needs to know. `digest_key` is the key of the answer digests; neither it nor credentials show in a repr."""
+    """Everything the driver needs to know. `digest_key` is the key of the answer digests, `environment` holds the variables that templates
+    name; neither they nor credentials show in a repr.
+    """
 
     run_id: str
     namespace: str
@@ -52,6 +54,7 @@ class DriverPlan(Data, frozen=True, kw_only=True):
     digest_key: str
     workloads: tuple[WorkloadPlan, ...]
     settings: Settings = Settings()
+    environment: dict[str, str] = {}
 
     def __repr__(self) -> str:
         names = ", ".join(one.name for one in self.workloads)

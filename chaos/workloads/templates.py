@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chaos.model.plain import Payload
-from chaos.model.template import Part, Placeholder, parse_template
+from chaos.model.template import VARIABLE, Part, Placeholder, parse_template
 from chaos.workloads.call import Call
 
 __all__ = ["Fill", "fill_json", "fill_parts", "fill_payload", "fill_text", "tells_operation"]
@@ -75,6 +75,8 @@ def _value(one: Placeholder) -> Callable[[Call], Any]:
     """Text, or a number for a numeric placeholder."""
     if one.name == "index":
         return lambda call: call.index
+    if one.name == VARIABLE:
+        return lambda call: call.environment[one.text]
     if one.name == "choice":
         return lambda call: one.words[_draw(call, one.text, len(one.words))]
     if one.name == "int":

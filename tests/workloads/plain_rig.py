@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
+
+import msgspec
 
 from chaos.engine.planning import vocabulary
 from chaos.model.operation import Operation
@@ -57,7 +60,9 @@ def plan_with(scenario: Scenario, urls: dict[str, str]) -> DriverPlan:
     workloads = tuple(
         WorkloadPlan(spec=spec, operations=plain_operations(spec, scenario.links)) for spec in scenario.workloads
     )
-    return driver_plan(*workloads, endpoints=Endpoints(links=urls))
+    plan = driver_plan(*workloads, endpoints=Endpoints(links=urls))
+    names = {name for one in scenario.workloads if one.plain is not None for name in one.plain.variables}
+    return msgspec.structs.replace(plan, environment={name: os.environ[name] for name in names})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import nats
+import pytest
 from nats.aio.msg import Msg
 
 from chaos.model.operation import Operation
@@ -53,7 +54,7 @@ def shop(asked: Asked) -> Replied:
     """A shop as the page has it."""
     body = msgspec.json.decode(asked.body) if asked.body else {}
     match asked.method, asked.path.partition("?")[0]:
-        case "POST", "/orders":
+        case "POST", "/orders" if asked.headers.get("authorization") == "Bearer a-token-of-ours":
             return Replied(status=201, body=msgspec.json.encode({"order": body}))
         case "GET", "/orders/1":
             return Replied(body=b'{"amount": 3}')
@@ -64,8 +65,9 @@ def shop(asked: Asked) -> Replied:
     return Replied(status=404)
 
 
-async def test_http_examples() -> None:
-    """All HTTP examples are answered as declared; the fallback is seen as one."""
+async def test_http_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All HTTP examples are answered as declared, with the token of the environment; the fallback is seen as one."""
+    monkeypatch.setenv("API_TOKEN", "a-token-of-ours")
     operations = []
     for one in examples("orders"):
         async with stand_in() as backend, flying(one, {"orders": backend.url}, links=LINKS) as flyer:

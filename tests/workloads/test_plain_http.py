@@ -306,3 +306,24 @@ async def test_an_endless_answer_is_given_up() -> None:
     endless = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\n" + b"x" * (9 * 1024 * 1024)
     operation, _ = await ask("look", lambda _: Replied(raw=endless))
     assert (operation.answer.code, operation.answer.detail) == ("protocol", "an answer of more than 8388608 bytes")
+
+
+async def test_variables_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a text asks for is filled in when it is sent; neither plan nor operation holds it."""
+    monkeypatch.setenv("SHOP_TOKEN", "a-token-of-ours")
+    text = """
+    - kind: http
+      to: orders
+      rate: 9/s
+      operations:
+        look: {request: POST /, headers: {Authorization: "Bearer ${SHOP_TOKEN}"}, json: {k: "${SHOP_TOKEN}", plain: "${{SHOP_TOKEN}}"}}
+    """
+    async with stand_in() as backend, flying(text, {"orders": backend.url}) as flyer:
+        backend.handler = lambda _: Replied(status=200, body=b"{}")
+        operation = await flyer.fly("look")
+        asked = backend.asked[0]
+        assert "a-token" not in repr(flyer.plan)
+        assert b"a-token" not in msgspec.json.encode(flyer.plan.workloads)
+    assert operation.ok
+    assert asked.headers["authorization"] == "Bearer a-token-of-ours"
+    assert msgspec.json.decode(asked.body) == {"k": "a-token-of-ours", "plain": "${SHOP_TOKEN}"}

@@ -8,7 +8,7 @@ from chaos.model.duration import format_ms
 from chaos.model.plain import PLAIN_KINDS
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.limits import MAX_RATE_PER_S
-from chaos.model.reading.plain_values import check_plain_links, read_plain
+from chaos.model.reading.plain_values import check_plain_links, check_variables, read_plain
 from chaos.model.reading.problems import Place, Report
 from chaos.model.reading.shape import At
 from chaos.model.reading.vocabulary import Vocabulary
@@ -18,7 +18,7 @@ __all__ = ["check_baseline", "check_routes", "read_workloads"]
 
 
 def read_workloads(
-    records: Sequence[At[Fields]], budget_header: str | None, report: Report
+    records: Sequence[At[Fields]], budget_header: str | None, vocabulary: Vocabulary, report: Report
 ) -> tuple[WorkloadSpec, ...]:
     """The workloads that could be read; names must be unique and the total rate within bounds."""
     found: dict[str, Place] = {}
@@ -30,7 +30,9 @@ def read_workloads(
             report.add(fields.place_of("name"), what, "add name: with another name")
         found.setdefault(name, fields.place_of("name"))
     workloads = tuple(
-        _workload(one.value, budget_header, report) for one in records if {"kind", "rate"} <= one.value.values.keys()
+        _workload(one.value, budget_header, vocabulary, report)
+        for one in records
+        if {"kind", "rate"} <= one.value.values.keys()
     )
     total = sum(one.rate_per_s for one in workloads)
     if total > MAX_RATE_PER_S:
@@ -38,11 +40,12 @@ def read_workloads(
     return workloads
 
 
-def _workload(fields: Fields, budget_header: str | None, report: Report) -> WorkloadSpec:
+def _workload(fields: Fields, budget_header: str | None, vocabulary: Vocabulary, report: Report) -> WorkloadSpec:
     plain = read_plain(fields, budget_header, report) if fields["kind"] in PLAIN_KINDS else None
     if plain is None:
         weights = {name: weight.value for name, (_, weight) in fields.get("operations", {}).items()}
     else:
+        check_variables(fields, plain, vocabulary.environment, report)
         weights = {name: one.weight for name, one in plain.operations.items()}
     return WorkloadSpec(
         name=fields.get("name") or fields["kind"],

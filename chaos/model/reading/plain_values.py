@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import UNSET
 
+from chaos.model.interpolation import names_in
 from chaos.model.link import Link, Protocol
 from chaos.model.plain import (
     Content,
@@ -18,6 +19,7 @@ from chaos.model.plain import (
     PlainWorkload,
     SqlStatement,
     TcpScript,
+    variables_of,
 )
 from chaos.model.plain_routes import DRIVER, entrance, used_link
 from chaos.model.reading.groups import Fields
@@ -27,7 +29,7 @@ from chaos.model.reading.system import DERIVED
 from chaos.model.scenario import LinkMap
 from chaos.model.template import PLACEHOLDERS
 
-__all__ = ["check_plain_links", "read_plain"]
+__all__ = ["check_plain_links", "check_variables", "read_plain"]
 
 _WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _READING = re.compile(r"\s*(select|show|values|table|explain)\b", re.IGNORECASE)
@@ -49,6 +51,19 @@ def read_plain(fields: Fields, budget_header: str | None, report: Report) -> Pla
             operations[name.value] = operation
     header = fields["budget_header"] or None if "budget_header" in fields else budget_header
     return PlainWorkload(to=fields["to"], operations=operations, budget_header=header)
+
+
+def check_variables(fields: Fields, plain: PlainWorkload, environment: Mapping[str, str], report: Report) -> None:
+    """Variables that texts ask for must be set."""
+    for name, (key, _) in (fields.get("operations") or {}).items():
+        operation = plain.operations.get(name)
+        for variable in variables_of(operation) if operation else ():
+            if variable not in environment:
+                report.add(
+                    key.place,
+                    f"the variable {variable} is not set",
+                    f"export it, or write ${{{{{variable}}}}} for plain text",
+                )
 
 
 def check_plain_links(fields: Fields, link_map: LinkMap, report: Report) -> None:
@@ -183,6 +198,9 @@ def _sql(fields: Fields, report: Report) -> tuple[SqlStatement, bool] | None:
         report.add(
             fields.place_of("query"), f"the placeholder {placeholder[0]} in a statement", "write $1, and it under args:"
         )
+    if names_in(query):
+        what = f"the variable {names_in(query)[0]} in a statement"
+        report.add(fields.place_of("query"), what, "write $1, and it under args:")
     wanted = max((int(number) for number in re.findall(r"\$([0-9]{1,4})\b", query)), default=0)
     if wanted != len(args):
         what = f"{len(args)} argument{'' if len(args) == 1 else 's'} for a statement that takes {wanted}"

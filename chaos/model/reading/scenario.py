@@ -58,7 +58,7 @@ def read_scenario(
         if own is not None and link_map is not None:
             check_callees(own, fields, link_map, report)
     budget_header = (fields["budget_header"] or None) if "budget_header" in fields else BUDGET_HEADER
-    workloads = read_workloads(records, budget_header, report)
+    workloads = read_workloads(records, budget_header, vocabulary, report)
     if link_map is not None:
         if own is None or not _drives_the_reference(records, report):
             check_routes(records, link_map, vocabulary, report)
