@@ -144,6 +144,8 @@ class MessageObserver(Observer):
     def closed(self, status: str, fault: str, nbytes: int) -> None:
         """Abort the exchanges that are open, then note the close."""
         self._framer.end(time.monotonic_ns(), (fault,) if fault else ())
+        for seen in (self._note, self._catch):  # a knot that only the garbage collector could untie
+            self._framer.unfollow(seen)
         super().closed(status, fault, nbytes)
 
     def _watched(self, pipe: Pipe) -> bool:

@@ -199,7 +199,7 @@ class Pipe:
         """Nobody is called back any more."""
         self.ended = _nobody_ended
         self.acted = _nobody_acted
-        self.entered = self.passed = None
+        self.entered = self.rewrite = self.passed = None
 
     # Inside.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from itertools import pairwise
 from typing import Any
@@ -224,3 +225,27 @@ def test_anything_may_come_and_nothing_raises(protocol: Protocol, plot: list[Any
                 assert set(replies.values()) <= {1}
 
     asyncio.run(run())
+
+
+@protocols
+async def test_nothing_is_left_for_the_garbage_collector(protocol: Protocol) -> None:
+    """Which stands still while a fault is scheduled: of a connection that was directed no part is in a knot once it is gone."""
+    gc.collect()
+    gc.disable()
+    try:
+        async with directed(protocol) as one:
+            one.fault("hold", phase="after", attributes={"hold": 3_600_000}, count={"every": 2})
+            one.fault("latency", match="NOTHING", stream="both")
+            for step in conversation(protocol, [(0, []), (1, [3]), (2, [])]):
+                one.feed(*step)
+            assert one.connection.up.seats
+            proxy = one.proxy
+        del one
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left = {type(part).__name__ for part in gc.garbage if type(part).__module__.startswith("chaos.")}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert (left, proxy.connections()) == (set(), ())

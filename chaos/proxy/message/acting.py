@@ -47,7 +47,7 @@ class Acting(Passing):
     def _gathered(self, lane: Lane, plan: Plan) -> Load:
         kind = plan.kind
         assert kind is not None
-        data, plan.gathered, lane.gathering = bytes(plan.gathered or b""), None, None
+        data, plan.gathered, plan.kind, lane.gathering = bytes(plan.gathered or b""), None, None, None
         return kind._replace(piece=kind.piece._replace(data=data))
 
     def _act_gathered(self, lane: Lane, plan: Plan, turn: Turn, *, reply: bool) -> None:
@@ -70,7 +70,7 @@ class Acting(Passing):
         elif do.wait_ns:
             self._hold(lane, plan, load, do)
         else:
-            self.pass_instead(lane, load, do.passes)
+            self.pass_instead(lane, load, self.dialect.garbled(load.piece) if do.garbled else do.passes)
             if do.then in _ENDS:
                 self.end_with(lane, _ENDS[do.then], plan)
             else:

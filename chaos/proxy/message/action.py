@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from chaos.model.fault_kind import Phase
 from chaos.model.link import Protocol
-from chaos.proxy.message.turn import Answer, Dialect, Piece
+from chaos.proxy.message.turn import Answer, Piece
 
 if TYPE_CHECKING:
     from chaos.proxy.toxic import Toxic
@@ -34,11 +34,15 @@ class Then(Enum):
 
 
 class Do(NamedTuple):
-    """`passes` goes on in place of what was shown, after `wait_ns`. `answer`: an error is told instead, and the rest swallowed."""
+    """`passes` goes on in place of what was shown, after `wait_ns`; `garbled`: something as long that nobody can read goes on.
+
+    `answer`: an error is told instead, and the rest swallowed.
+    """
 
     passes: bytes = b""
     then: Then = Then.PASS
     wait_ns: int = 0
+    garbled: bool = False
     answer: Answer | None = None
 
 
@@ -57,12 +61,11 @@ class Action:
     unanswered: ClassVar[bool] = False
     instead: ClassVar[Mapping[Phase, str]] = {}
 
-    __slots__ = ("attributes", "dialect", "toxic")
+    __slots__ = ("attributes", "toxic")
 
-    def __init__(self, toxic: Toxic, dialect: Dialect | None) -> None:
+    def __init__(self, toxic: Toxic) -> None:
         self.toxic = toxic
         self.attributes: Any = toxic.attributes
-        self.dialect = dialect
 
     def act(self, piece: Piece) -> Do | None:
         """What becomes of it; None if that is nothing yet: it passes, and the next piece is shown. At CONNECT the piece is empty."""

@@ -28,20 +28,20 @@ def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Na
             continue
         picked = [name for name in names if _takes(toxic, connection.number, name)]
         if picked and found is None and toxic.moment is not None:
-            found = _plan(toxic, dialect, toxic.moment.phase, names, picked[0])
+            found = _plan(toxic, toxic.moment.phase, names, picked[0])
     return found
 
 
-def plan_setup(toxic: Toxic, dialect: Dialect, names: tuple[Named, ...]) -> Plan | None:
+def plan_setup(toxic: Toxic, names: tuple[Named, ...]) -> Plan | None:
     """What is about to be done to the turn that a connection begins with."""
     name = next((name for name in names if name.unit.signature in SETUP), None)
-    return None if name is None else _plan(toxic, dialect, Phase.BEFORE, names, name)
+    return None if name is None else _plan(toxic, Phase.BEFORE, names, name)
 
 
-def _plan(toxic: Toxic, dialect: Dialect, phase: Phase, names: tuple[Named, ...], name: Named) -> Plan:
+def _plan(toxic: Toxic, phase: Phase, names: tuple[Named, ...], name: Named) -> Plan:
     kind = toxic.kind.action
     assert kind is not None
-    return Plan(toxic, kind(toxic, dialect), phase, names, name)
+    return Plan(toxic, kind(toxic), phase, names, name)
 
 
 def _can_act(toxic: Toxic, dialect: Dialect, turn: Turn) -> bool:

@@ -210,7 +210,7 @@ class Director(Acting):
             if self.dialect.ordered and turn.replies:
                 self.open.append(turn)
             setup = self._setup if self._setup is not None and not self._setup.over else None
-            plan = None if setup is None else plan_setup(setup, self.dialect, names)
+            plan = None if setup is None else plan_setup(setup, names)
             if plan is not None:
                 self._setup = None
             turn.plan = plan or (choose(self.connection, self.dialect, turn, names) if names else None)

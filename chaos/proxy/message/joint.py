@@ -41,7 +41,7 @@ class Joint:
     def meet(self, toxic: Toxic) -> bool:
         """Have the fault act on the connection; False if that goes on as any other (an error waits for what it begins with)."""
         kind, connection = toxic.kind.action, self._connection
-        do = None if kind is None else kind(toxic, None).act(Piece(b""))
+        do = None if kind is None else kind(toxic).act(Piece(b""))
         if do is None or do.answer is not None:
             self._setup = toxic
             return False

@@ -30,9 +30,7 @@ class MalformAction(Action):
     __slots__ = ()
 
     def act(self, piece: Piece) -> Do | None:
-        if self.dialect is None or not piece.part & Part.PAYLOAD or not piece.data:
-            return None
-        return Do(self.dialect.garbled(piece), Then.AGAIN)
+        return Do(then=Then.AGAIN, garbled=True) if piece.part & Part.PAYLOAD and piece.data else None
 
 
 TOXIC = ToxicType(name="malform", attributes=MalformAttributes, action=MalformAction, standard=False)
