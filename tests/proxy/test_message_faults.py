@@ -259,6 +259,74 @@ async def test_an_answer_without_a_length_is_done_at_the_end(link: MessageRig) -
     assert (await client.rest()).startswith(b"HTTP/1.1 502 Bad Gateway\r\n")
 
 
+async def test_the_end_of_the_stream_waits_behind_what_is_held(link: MessageRig) -> None:
+    """A held answer without a length, then the end, and the exchange is complete in the wire log."""
+    toxic = link.fault("hold", "after", match="/close", attributes={"hold": FOREVER_MS})
+    client = await link.connect()
+    await client.send(get("/close"))
+    await link.hits(toxic)
+    link.heal(toxic)
+    assert (await client.rest()).endswith(b"\r\n\r\nuntil the end")
+    client.close()
+    assert ("reply", "GET /close", "200", ("f",)) in await link.told(*ACTED)
+
+
+async def test_what_the_caller_waits_for_is_never_withheld(link: MessageRig) -> None:
+    """100 Continue arrives although the answer will not: the work is done, and then the answer is swallowed."""
+    toxic = link.fault("cut", "after")
+    link.server.gate.clear()
+    client = await link.connect()
+    whole = post(b"the body", "/hit", "Expect: 100-continue\r\n")
+    await client.send(whole[:-8])
+    upstream = await link.rig.upstream.peer()
+    await until(lambda: link.server.received == whole[:-8])
+    await upstream.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert await client.exactly(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    await client.send(whole[-8:])
+    link.server.gate.set()
+    assert await client.ending() == "rst"
+    assert link.server.asked == [("/hit", b"the body")]
+    assert toxic.hits == 1
+
+
+async def test_behind_an_upgrade_everything_passes(link: MessageRig) -> None:
+    """Its request and the head of its answer are an exchange; what comes then is no HTTP, whatever it looks like."""
+    toxic = link.fault("error", "after", answer="500", match="/never")
+    cut = link.fault("cut", name="cut", match="GET /hit")
+    link.server.gate.clear()
+    client = await link.connect()
+    await client.send(get("/ws", "Upgrade: websocket\r\nConnection: upgrade\r\n"))
+    upstream = await link.rig.upstream.peer()
+    await until(lambda: link.server.targets() == ["/ws"])
+    switch = b"HTTP/1.1 101 Switching Protocols\r\n\r\n" + HIT
+    await upstream.send(switch)
+    assert await client.exactly(len(switch)) == switch
+    await client.send(HIT)
+    assert await upstream.exactly(len(HIT)) == HIT
+    assert (toxic.hits, cut.hits) == (0, 0)
+
+
+async def test_head_and_chunked_requests(link: MessageRig) -> None:
+    """An error in answer to HEAD has no body; a chunked request is over with its last line."""
+    link.fault("error", answer="503")
+    client = await link.connect()
+    await client.send(HIT.replace(b"GET", b"HEAD") + get("/miss"))
+    got = b""
+    while not got.endswith(reply_to("/miss")):
+        got += await client.recv()
+    head, _, rest = got.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert rest == reply_to("/miss")
+    await client.send(b"POST /hit HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n")
+    await until(lambda: link.rig.proxy.connections()[0].up.held == 0)
+    await client.send(b"\r\n" + get("/miss"))
+    got = b""
+    while not got.endswith(reply_to("/miss")):
+        got += await client.recv()
+    assert got.startswith(b"HTTP/1.1 503 ")
+    assert link.server.targets() == ["/miss", "/miss"]
+
+
 async def test_hold_after_delivers_late_and_whole(link: MessageRig) -> None:
     """Nothing of the answer comes, then all of it, and those behind it in order."""
     toxic = link.fault("hold", "after", attributes={"hold": FOREVER_MS})
