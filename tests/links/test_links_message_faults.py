@@ -158,7 +158,7 @@ OWNER = """
 
     async def main(url):
         async with connect_embedded(url) as control:
-            await control.acquire(holder="owner", ttl_ms=300, hard_end_ms=3_600_000)
+            await control.acquire(holder="owner", ttl_ms=2000, hard_end_ms=3_600_000)
             await control.inject("a>b", Toxic(type="hold", match="/held", attributes={"hold": 3_600_000}))
             await control.inject("a>b", Toxic(type="drop", match="/dropped"))
             while True:

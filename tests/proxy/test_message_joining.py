@@ -200,8 +200,8 @@ async def test_a_fault_that_ends_by_itself_lets_go(link: MessageRig) -> None:
 
 async def test_a_lease_that_runs_out_lets_go(link: MessageRig) -> None:
     """Whoever held it may be dead: what it held goes on, what it made deaf is reset, new connections are served."""
-    lease = link.rig.registry.server.leases.acquire(holder="run", ttl_ms=50, hard_end_ms=60_000)
     held, deaf = await link.connect(), await link.connect()
+    lease = link.rig.registry.server.leases.acquire(holder="run", ttl_ms=1500, hard_end_ms=60_000)
     link.fault("hold", match="/hold", lease=lease.id, attributes={"hold": FOREVER_MS})
     drop = link.fault("drop", match="/drop", lease=lease.id)
     link.fault("drop", "connect", name="c", match=None, count={"every": 2}, lease=lease.id)
