@@ -96,12 +96,14 @@ class Running:
 
 
 @contextmanager
-def start_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -> Iterator[Running]:
-    """Start `chaos-drill run ...`; whatever happens, it is ended and nothing of it is left afterwards."""
+def start_drill(
+    *arguments: str, out: Path, env: dict[str, str] | None = None, cwd: Path | None = None
+) -> Iterator[Running]:
+    """Start `chaos-drill run ...`, of the tree in `cwd` if given; whatever happens, it is ended and nothing of it is left afterwards."""
     process = subprocess.Popen(
         [sys.executable, "-m", "chaos", "run", *arguments, "--out", str(out)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-        env={**os.environ, **(env or {})}, start_new_session=True,
+        env={**os.environ, **(env or {})}, cwd=cwd, start_new_session=True,
     )  # fmt: skip
     try:
         yield Running(process, out)
@@ -115,9 +117,9 @@ def start_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -
         process.communicate()
 
 
-def run_drill(*arguments: str, out: Path, env: dict[str, str] | None = None) -> Result:
+def run_drill(*arguments: str, out: Path, env: dict[str, str] | None = None, cwd: Path | None = None) -> Result:
     """A whole drill, and the proof that nothing of it is left."""
-    with start_drill(*arguments, out=out, env=env) as drill:
+    with start_drill(*arguments, out=out, env=env, cwd=cwd) as drill:
         result = drill.finish()
     assert_nothing_left(result.folder)
     return result
