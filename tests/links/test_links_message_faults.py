@@ -127,7 +127,7 @@ async def test_a_dropped_answer_is_a_timeout() -> None:
     async with linked() as (control, client, asked):
         await control.inject("a>b", Toxic(type="drop", phase="after", match="/hit", count={"first": 1}))
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/hit", timeout=0.2)
+            await client.get("/hit", timeout=httpx.Timeout(WITHIN_S, read=0.3))
         assert (await client.get("/hit")).json() == {"target": "/hit"}
         assert asked == ["/hit", "/hit"]
 
