@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from chaos.model.interpolation import names_in
-from chaos.model.link import Link, Protocol
+from chaos.model.link import Link, Protocol, Tls
 from chaos.model.plain import (
     Content,
     HttpRequest,
@@ -87,6 +87,9 @@ def _check_protocol(fields: Fields, front: Link, report: Report) -> None:
     if spoken is not None and front.protocol not in (spoken, Protocol.TCP):
         what = f"{front.name} is a link of protocol {front.protocol.value}"
         report.add(fields.place_of("to"), what, f"{fields['kind']} operations need one of {spoken.value}, or of tcp")
+    if front.tls is not Tls.NONE:
+        what = f"{front.name} is a link with TLS, which the driver does not speak"
+        report.add(fields.place_of("to"), what, "drive a callee without it, or end TLS in front of it")
 
 
 def _no_entrance(to: str, link_map: LinkMap) -> tuple[str, str]:
