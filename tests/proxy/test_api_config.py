@@ -73,6 +73,15 @@ def test_what_is_wrong_is_said_with_its_place(text: str, found: list[str]) -> No
     assert problems(text) == found
 
 
+def test_toxics_that_mean_nothing_on_their_link_are_said_with_their_place() -> None:
+    """All of them, before anything is started."""
+    text = '[{"name":"a","upstream":"u:1","toxics":[{"type":"cut"}, {"type":"noop","match":"x"}]}]'
+    first, second = problems(text)
+    assert first.startswith("1:41: bad request body: cut acts on messages, which this link does not tell apart")
+    assert second.startswith("1:57: bad request body: match needs a link whose messages are told apart")
+    assert problems(text.replace('"u:1",', '"u:1","protocol":"http",')) == []
+
+
 def test_an_unknown_key_is_a_warning() -> None:
     """Toxiproxy reads over them, and files carry comments that way; what it shows itself is no news."""
     page = read_page(b'[{"name":"a","upstream":"u:1","lisen":":1","Logger":{},"toxics":null}]', "f.json")

@@ -12,11 +12,14 @@ from typing import Any
 
 import msgspec
 
+from chaos.model.link import Protocol
 from chaos.proxy.api.bodies import PROXY_KEYS, take_proxy, take_toxic, to_settings
 from chaos.proxy.api.gojson import BodyError, Pairs, decode_value, kind
 from chaos.proxy.api.specs import to_spec
 from chaos.proxy.config.places import Step, line_and_column, place_of
 from chaos.proxy.errors import DataPlaneError, ListenError
+from chaos.proxy.message.moment import moment_of
+from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.settings import ProxySettings, ToxicSpec
 from chaos.proxy.toxics import TOXIC_TYPES
 
@@ -95,7 +98,7 @@ class Page:
             elif field in members and not members[field]:
                 self.problems.append(f"{self.place(index, field)}: {field} is empty")
         self._once(index, members.get("name"))
-        toxics = self._specs(index, members.get("toxics")) if self._toxics else ()
+        toxics = self._specs(index, members) if self._toxics else ()
         return to_settings(members, toxics)
 
     def _members(self, index: int, item: Pairs) -> dict[str, Any]:
@@ -117,22 +120,27 @@ class Page:
         elif name:
             self._places[name] = self.place(index, "name")
 
-    def _specs(self, index: int, value: Any) -> tuple[ToxicSpec, ...]:
+    def _specs(self, index: int, members: dict[str, Any]) -> tuple[ToxicSpec, ...]:
         specs: list[ToxicSpec] = []
+        value = members.get("toxics")
         if value is not None and kind(value) != "array":
             self.problems.append(f"{self.place(index, 'toxics')}: toxics are a list, this is {_article(kind(value))}")
             return ()
         for number, item in enumerate(value or []):
             try:
-                specs.append(_spec(item, specs))
+                specs.append(_spec(item, specs, members.get("protocol")))
             except (BodyError, DataPlaneError) as error:
                 self.problems.append(f"{self.place(index, 'toxics', number)}: {error}")
         return tuple(specs)
 
 
-def _spec(item: Any, before: Sequence[ToxicSpec]) -> ToxicSpec:
+def _spec(item: Any, before: Sequence[ToxicSpec], protocol: Protocol | None) -> ToxicSpec:
     spec = to_spec(take_toxic(item), [one.name for one in before])
-    TOXIC_TYPES[spec.type].decode(spec.attributes)
+    kind = TOXIC_TYPES[spec.type]
+    kind.decode(spec.attributes)
+    for refuse in (moment_of, tally_of):
+        refuse(spec, kind, protocol)
+    ramp_of(spec, kind)
     for name in ("lease", "at_ns"):
         if getattr(spec, name) is not None:
             raise BodyError(f"{name} belongs to a running server; a config file cannot know one")
