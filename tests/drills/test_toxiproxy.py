@@ -42,9 +42,9 @@ async def test_a_killed_conductor_leaves_no_toxic_of_ours(tmp_path: Path) -> Non
             await anyio.to_thread.run_sync(lambda: drill.wait_for("FaultStarted"))
             assert drill.folder is not None
             run_id = drill.folder.name
-            drill.process.send_signal(signal.SIGKILL)
             names = [f"{run_id}.{link}" for link in ("gateway>provider", "agent>nats", "rag>postgres", "driver>api")]
             assert remaining_proxies(server, names) == tuple(names)
+            drill.process.send_signal(signal.SIGKILL)
             with anyio.fail_after(10):
                 while remaining_proxies(server, names):
                     await anyio.sleep(0.05)
