@@ -8,13 +8,19 @@ __all__ = ["DEFECTS", "Defect"]
 
 
 class Defect(Data, frozen=True, kw_only=True):
-    """One switchable defect. `oracles` are those that must say VIOLATED in `scenario`."""
+    """One switchable defect. `oracles` are those that must say VIOLATED in `scenario`, and no others may; `also` other drills that find it."""
 
     name: str
     error_class: str
     about: str
     scenario: str
     oracles: tuple[str, ...]
+    also: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def found_by(self) -> dict[str, tuple[str, ...]]:
+        """Every drill that must find it, with the oracles that must say so."""
+        return {self.scenario: self.oracles, **self.also}
 
 
 DEFECTS: tuple[Defect, ...] = (
@@ -24,6 +30,7 @@ DEFECTS: tuple[Defect, ...] = (
         about="HTTP calls wait without a timeout and without looking at the budget: a hanging provider hangs everybody.",
         scenario="provider-hanging",
         oracles=("bounded",),
+        also={"stalled-stream": ("bounded",)},
     ),
     Defect(
         name="swallowed-error",
@@ -61,6 +68,91 @@ DEFECTS: tuple[Defect, ...] = (
         oracles=("ok-means-ok",),
     ),
     Defect(
+        name="no-pool-acquire-timeout",
+        error_class="timeout on the pool",
+        about="Callers wait for a connection of the pool without a timeout: one dead connection after the other holds them.",
+        scenario="half-open",
+        oracles=("bounded",),
+    ),
+    Defect(
+        name="uncapped-retry",
+        error_class="retry without a cap",
+        about="The gateway retries a failing provider for as long as the budget lasts.",
+        scenario="provider-overloaded",
+        oracles=("retry-bound",),
+    ),
+    Defect(
+        name="retry-without-pause",
+        error_class="retry without a pause",
+        about="The gateway's attempts follow each other at once.",
+        scenario="provider-overloaded",
+        oracles=("retry-bound",),
+    ),
+    Defect(
+        name="retry-after-ignored",
+        error_class="Retry-After ignored",
+        about="The gateway tries again before the pause is over that the provider asked for.",
+        scenario="rate-limited",
+        oracles=("retry-bound",),
+    ),
+    Defect(
+        name="duplicate-effect-on-retry",
+        error_class="duplicate effect",
+        about="A document whose COMMIT got no reply is written again without looking: stored and announced twice.",
+        scenario="commit-reply-lost",
+        oracles=("exactly-once",),
+    ),
+    Defect(
+        name="announcement-without-id",
+        error_class="duplicate effect",
+        about="The outbox publishes without a message id: what is published again is stored again.",
+        scenario="puback-lost",
+        oracles=("exactly-once",),
+    ),
+    Defect(
+        name="ack-before-processing",
+        error_class="lost effect",
+        about="The agent acknowledges a task on receipt: one that fails afterwards is lost.",
+        scenario="task-connection-cut",
+        oracles=("exactly-once",),
+    ),
+    Defect(
+        name="no-dedup-on-redelivery",
+        error_class="duplicate effect",
+        about="The agent works off, stores and announces a task again when it is delivered again.",
+        scenario="ack-lost",
+        oracles=("exactly-once",),
+        also={"redelivery": ("exactly-once",)},
+    ),
+    Defect(
+        name="cut-stream-as-complete",
+        error_class="cut stream passed on",
+        about="The gateway ends a stream that broke off as if it were complete.",
+        scenario="stream-cut",
+        oracles=("ok-means-ok",),
+    ),
+    Defect(
+        name="malformed-event-skipped",
+        error_class="damaged stream passed on",
+        about="The gateway leaves out an event that it cannot read and passes on the rest.",
+        scenario="malformed-event",
+        oracles=("ok-means-ok",),
+    ),
+    Defect(
+        name="shared-breaker",
+        error_class="shared breaker",
+        about="A lost connection to NATS opens a breaker for model calls over HTTP, too.",
+        scenario="nats-lost",
+        oracles=("isolation",),
+    ),
+    Defect(
+        name="budget-not-passed-on",
+        error_class="budget",
+        about="Callees are told the whole of the caller's own timeout instead of what remains of the budget.",
+        scenario="smoke",
+        oracles=("budget",),
+    ),
+    Defect(
         name="traceparent-dropped-on-publish",
         error_class="broken trace",
         about="Messages published to JetStream carry no traceparent.",
@@ -73,61 +165,5 @@ DEFECTS: tuple[Defect, ...] = (
         about="The agent's calls carry the traceparent that came in: this hop is missing from the trace.",
         scenario="smoke",
         oracles=("trace-parent",),
-    ),
-    Defect(
-        name="budget-not-passed-on",
-        error_class="budget",
-        about="Callees are told the whole of the caller's own timeout instead of what remains of the budget.",
-        scenario="smoke",
-        oracles=("budget",),
-    ),
-    Defect(
-        name="duplicate-effect-on-retry",
-        error_class="duplicate effect",
-        about="A document whose COMMIT got no reply is written again under another key: it is stored and announced twice.",
-        scenario="acks-lost",
-        oracles=("exactly-once",),
-    ),
-    Defect(
-        name="no-dedup-on-redelivery",
-        error_class="duplicate effect",
-        about="A task that NATS delivers again is performed, stored and announced again.",
-        scenario="acks-lost",
-        oracles=("exactly-once",),
-    ),
-    Defect(
-        name="ack-before-processing",
-        error_class="lost effect",
-        about="A task is acknowledged before it is done: if it fails then, nobody delivers it again.",
-        scenario="acks-lost",
-        oracles=("exactly-once",),
-    ),
-    Defect(
-        name="uncapped-retry",
-        error_class="retry without cap",
-        about="The gateway tries a model call again and again until its budget is used up.",
-        scenario="provider-busy",
-        oracles=("retry-bound",),
-    ),
-    Defect(
-        name="retry-without-pause",
-        error_class="retry without pause",
-        about="The gateway's attempts at a model call follow each other at once.",
-        scenario="provider-busy",
-        oracles=("retry-bound",),
-    ),
-    Defect(
-        name="retry-after-ignored",
-        error_class="Retry-After ignored",
-        about="A provider that asks for a pause is asked again before it is over.",
-        scenario="provider-busy",
-        oracles=("retry-bound",),
-    ),
-    Defect(
-        name="shared-breaker",
-        error_class="shared breaker",
-        about="The gateway's lost connection to NATS opens a breaker for model calls over HTTP, too.",
-        scenario="nats-lost",
-        oracles=("isolation",),
     ),
 )

@@ -41,6 +41,7 @@ class Bus:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.defects = settings.defects
         self._client = Client()
         self._connects = asyncio.Event()
         self.ready = asyncio.Event()
@@ -86,7 +87,7 @@ class Bus:
     async def publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> None:
         """Publish to a stream and wait for its acknowledgement; raises Problem."""
         timeout_s = self._limit_s()
-        if self._settings.defects.on("traceparent-dropped-on-publish"):
+        if self.defects.on("traceparent-dropped-on-publish"):
             headers = {name: value for name, value in headers.items() if name != "traceparent"}
         with _translated():
             async with asyncio.timeout(timeout_s):

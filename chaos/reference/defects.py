@@ -93,6 +93,12 @@ DEFECTS = (
         summary="a document whose COMMIT got no reply is written again under another key: stored and announced twice",
     ),
     Defect(
+        name="announcement-without-id",
+        kind="duplicate effect on retry",
+        services=("rag", "agent"),
+        summary="announcements are published without a message id: one whose acknowledgement was lost is stored twice",
+    ),
+    Defect(
         name="ack-before-processing",
         kind="ack before processing",
         services=("agent",),

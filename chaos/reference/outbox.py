@@ -90,7 +90,10 @@ class Outbox:
         published: list[int] = []
         try:
             for row in rows:
-                await self._bus.publish(row["subject"], row["payload"], _current(row["headers"]))
+                headers = _current(row["headers"])
+                if self._bus.defects.on("announcement-without-id"):
+                    del headers["Nats-Msg-Id"]
+                await self._bus.publish(row["subject"], row["payload"], headers)
                 published.append(row["id"])
         finally:
             if published:

@@ -66,3 +66,16 @@ async def test_no_dedup_on_redelivery(defective: Defective, op: Op) -> None:
         assert await effects.rows("tasks", op) > 1
         assert await effects.rows("memory", op) > 1
         assert len(await effects.messages("RESULTS", op)) > 1
+
+
+async def test_announcement_without_id(defective: Defective, backend: Backend, post: Post) -> None:
+    """An announcement whose acknowledgement is lost is stored once by the correct backend, and twice by the other."""
+    for one, found in ((backend, 1), (defective("announcement-without-id", "provider", "gateway", "rag", "agent"), 2)):
+        op = Op()
+        one["rag>nats"].lose_reply(b".documents.ingested")
+        body = envelope("document.ingest", tenant="acme", doc_id=f"d-{found}", title="T", text=op.nonce)
+        assert (await post(one, "rag", "/v1/documents", body, op)).status_code == 201
+        async with effects_of(one) as effects:
+            await effects.quiet()
+            assert await effects.rows("documents", op) == 1
+            assert len(await effects.messages("DOCUMENTS", op)) == found
