@@ -22,9 +22,10 @@ def _access(system: LocalSystem) -> Access:
     try:
         postgres = f"{system.postgres.admin_dsn.reveal()}?sslmode=disable"
     except NotReadyError:
-        postgres = ""
+        postgres = system.direct("postgres")
     try:
         nats = system.nats.url.reveal()
     except NotReadyError:
-        nats = ""
-    return Access(postgres_dsn=postgres, postgres_role=ROLE, nats_url=nats)
+        nats = system.direct("nats")
+    role = "" if system.direct("postgres") else ROLE
+    return Access(postgres_dsn=postgres, postgres_role=role, nats_url=nats)

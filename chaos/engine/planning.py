@@ -92,8 +92,8 @@ def _program(text: str) -> str:
 
 
 def _ledger(scenario: Scenario) -> Ledger:
-    """What the system declares of its effects; one of the user's own declares none yet."""
-    return reference_ledger() if scenario.own is None else Ledger()
+    """What the system declares of its effects."""
+    return reference_ledger() if scenario.own is None else scenario.effects
 
 
 def _read(path: Path) -> bytes:

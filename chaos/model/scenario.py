@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from chaos.model.base import Data
+from chaos.model.effect import Ledger
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
 from chaos.model.plain import BUDGET_HEADER, PlainWorkload
@@ -138,7 +139,8 @@ class Expectations(Data, frozen=True, kw_only=True):
 
 
 class Scenario(Data, frozen=True, kw_only=True):
-    """One drill. `system` is a shipped one's name, or `own` with the model of the user's. `sha256` is the hex digest of the file's bytes, `source` its path as given.
+    """One drill. `system` is a shipped one's name, or `own` with the model of the user's and what it
+    declares of its effects. `sha256` is the hex digest of the file's bytes, `source` its path as given.
 
     `budget_header` is the header by which the deadline travels between services of the system, in milliseconds; None if none does.
     """
@@ -147,6 +149,7 @@ class Scenario(Data, frozen=True, kw_only=True):
     about: str = ""
     system: str = "reference"
     own: SystemModel | None = None
+    effects: Ledger = Ledger()
     links: LinkMap
     workloads: tuple[WorkloadSpec, ...]
     timeline: Timeline

@@ -150,6 +150,10 @@ class LocalSystem:
         """Every random credential of this run: nothing of it may stand in a file of the run."""
         return self._credentials.values() | frozenset(self._wiring.secrets())
 
+    def direct(self, store: str) -> str:
+        """The URL of a store that this run did not start, straight to it and with its own rights; empty if there is none."""
+        return self._wiring.direct(store) if isinstance(self._wiring, OwnWiring) else ""
+
     def url(self, callee: str, address: Address) -> str:
         """The URL of a callee that is reached at `address`, credentials included."""
         return self._wiring.parts(callee, address)["url"]

@@ -88,6 +88,11 @@ class OwnWiring:
             "database": (split.path if split else "").lstrip("/"),
         }
 
+    def direct(self, store: str) -> str:
+        """The URL of a store that runs already, straight to it; empty for one that is not such."""
+        written = self.model.stores.get(store, LOCAL)
+        return "" if written == LOCAL else self._expanded(written, store)
+
     def secrets(self) -> Iterator[str]:
         """What may stand in no file of the run: variables of ours that the system uses, passwords of its stores."""
         texts = [

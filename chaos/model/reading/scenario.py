@@ -8,9 +8,11 @@ from pathlib import PurePath
 from typing import Any
 
 from chaos.errors import ScenarioError, UsageError
+from chaos.model.effect import Ledger
 from chaos.model.plain import BUDGET_HEADER
 from chaos.model.reading.abort_format import read_aborts
 from chaos.model.reading.compose import compose
+from chaos.model.reading.effects_format import check_effects, read_ledger
 from chaos.model.reading.faults import read_faults
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.hosts import beyond_loopback
@@ -70,6 +72,7 @@ def read_scenario(
     timeline = _timeline(fields.get("timeline"), link_map, vocabulary, workloads, report)
     _check_reach(fields, workloads, timeline, report)
     _check_operations(fields, vocabulary, report)
+    effects = _effects(own, fields, records, report)
     expect = _expect(fields.get("expect"), report)
     report.raise_any()
     assert link_map is not None
@@ -78,6 +81,7 @@ def read_scenario(
         about=fields.get("about", ""),
         system=_system(fields),
         own=own,
+        effects=effects,
         links=link_map,
         workloads=workloads,
         timeline=timeline,
@@ -102,6 +106,22 @@ def _system(fields: Fields) -> str:
 def _own(fields: Fields, source: str, report: Report) -> SystemModel | None:
     written = fields.get("system")
     return read_system(written, str(PurePath(source).parent), report) if isinstance(written, Fields) else None
+
+
+def _effects(own: SystemModel | None, fields: Fields, records: Sequence[At[Fields]], report: Report) -> Ledger:
+    """What a system of the user's own declares of its effects, held against what its operations name."""
+    if own is None:
+        for key in ("effects", "unfinished"):
+            if key in fields:
+                report.add(fields.place_of(key), "the reference backend declares its own effects", f"leave {key} out")
+        return Ledger()
+    ledger = read_ledger(fields, report)
+    operations = [one.value for record in records for _, one in (record.value.get("operations") or {}).values()]
+    used = [
+        (each.value, each.place) for one in operations if isinstance(one, Fields) for each in one.get("effects", ())
+    ]
+    check_effects(ledger, own, fields, used, report)
+    return ledger
 
 
 def _drives_the_reference(records: Sequence[At[Fields]], report: Report) -> bool:

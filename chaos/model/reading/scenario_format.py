@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from chaos.model.reading.abort_format import abort_field
+from chaos.model.reading.effects_format import effects_fields
 from chaos.model.reading.expect_format import expect_format
 from chaos.model.reading.fault_format import fault_format
 from chaos.model.reading.groups import Field, ListOf, Record
@@ -48,6 +49,7 @@ def scenario_format(vocabulary: Vocabulary) -> Record:
             required=True,
         ),
         "timeline": Field(_timeline(vocabulary), "Baseline, faults, recovery", {"faults": ["..."]}, required=True),
+        **effects_fields(),
         "expect": Field(
             expect_format(vocabulary), "What is judged, and how", {"oracles": list(vocabulary.oracles)[:2]}
         ),
