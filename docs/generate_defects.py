@@ -80,7 +80,7 @@ def run(times: int, only: str, *, busy: bool) -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with busy_core() if busy else contextlib.nullcontext():
         for pair in pairs():
-            if only and not "/".join(pair).endswith(only) and only not in pair:
+            if only and only not in ("/".join(pair), *pair):
                 continue
             rows: list[Row] = []
             for _ in range(times):
