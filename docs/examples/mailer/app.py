@@ -1,6 +1,6 @@
 """Mails out of a JetStream queue, noted in Postgres when they are sent. Acknowledging too early is where its flaw is.
 
-    python app.py [--mended]              NATS_URL and DATABASE_URL say where
+python app.py [--mended]              NATS_URL and DATABASE_URL say where
 """
 
 import asyncio

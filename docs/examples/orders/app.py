@@ -1,6 +1,6 @@
 """Orders on Postgres: one table, one route. A broken connection is tried again, which is where its flaw is.
 
-    python app.py PORT [--mended]         DATABASE_URL names the database
+python app.py PORT [--mended]         DATABASE_URL names the database
 """
 
 import os
