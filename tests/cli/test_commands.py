@@ -36,10 +36,8 @@ def test_help_lists_what_is_built(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    assert all(f"    {name} " in text for name in ("run", "plan", "report", "proxy"))
-    assert not any(
-        f"    {name} " in text for name in ("suite", "attach", "explore", "deadlines", "compare", "history", "init")
-    )
+    assert all(f"    {name} " in text for name in ("run", "plan", "report", "proxy", "attach"))
+    assert not any(f"    {name} " in text for name in ("suite", "explore", "deadlines", "compare", "history"))
 
 
 def test_help_imports_no_engine() -> None:
