@@ -11,12 +11,11 @@ from chaos.model.reading.plain_shapes import (
     HeaderName,
     JsonValue,
     Path,
-    Pattern,
     RequestLine,
-    Step,
     Subject,
     Template,
 )
+from chaos.model.reading.script_shapes import Pattern, Step
 
 __all__ = ["PLAIN_ABOUT", "budget_header", "plain_fields"]
 
