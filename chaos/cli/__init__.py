@@ -16,6 +16,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "run": "run a drill and judge it",
+    "init": "begin a drill of your own system: a scenario and a link map, commented",
     "plan": "dry run: what a scenario would do and judge",
     "validate": "check scenario files without running anything",
     "schema": "print the JSON Schema of scenario files",
