@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.cli import main
+from chaos.cli import _COMMANDS, main
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "proxies").glob("*.md"))]
@@ -37,6 +37,13 @@ def test_shown_commands_exist(page: Path, capsys: pytest.CaptureFixture[str]) ->
                 main([command, "--help"])
             assert exited.value.code == 0, f"{page.name} shows chaos-drill {command}"
             capsys.readouterr()
+
+
+def test_the_readme_lists_every_command() -> None:
+    """Each in the first column of the table, and no other."""
+    table = (ROOT / "README.md").read_text().partition("| command | does |")[2].partition("\n\n")[0]
+    firsts = " ".join(line.replace("\\|", " ").split("|")[1] for line in table.splitlines()[2:])
+    assert sorted(re.findall(r"`(\w+)", firsts)) == sorted(_COMMANDS)
 
 
 def test_the_architecture_page_is_short() -> None:

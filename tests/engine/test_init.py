@@ -109,13 +109,14 @@ def test_what_is_switched_off_can_be_switched_on(tmp_path: Path) -> None:
     begun(tmp_path, compose=SHOP, env=ENV)
     for name in ("drill.yaml", "links.yaml"):
         lines = (tmp_path / name).read_text().splitlines()
-        switched = [re.sub(r"^( *)#(?=\S)", r"\1", line) for line in lines if "effects" not in line]
+        switched = [re.sub(r"^( *)#(?=\S)", r"\1", line) for line in lines]
         assert switched != lines
         (tmp_path / name).write_text("\n".join(switched) + "\n")
     plan = load_plan(str(tmp_path / "drill.yaml"))
     assert {one.name for one in plan.links if one.traced} == {"api>nats", "worker>nats"}
     assert len(plan.faults) == 2
     assert plan.scenario.timeline.abort
+    assert [one.name for one in plan.ledger.effects] == ["orders"]
 
 
 def test_no_file_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
