@@ -29,6 +29,15 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_to_headings_lead_somewhere(page: Path) -> None:
+    """The part of a link after # is a heading of the page it leads to, spelt as GitHub does."""
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)#([^)\s]+)\)", page.read_text()):
+        heads = re.findall(r"^#+ (.*)$", (page.parent / target if target else page).read_text(), re.MULTILINE)
+        slugs = {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+        assert anchor in slugs, f"{page.name} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_shown_commands_exist(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every `chaos-drill WORD` in a code block is a command that is built."""
     for block in re.findall(r"```(?:bash|sh|console)\n(.*?)```", page.read_text(), re.DOTALL):

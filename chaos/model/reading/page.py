@@ -15,6 +15,7 @@ from chaos.model.reading.limits import (
     MAX_RATE_PER_S,
     MAX_TIMELINE_MS,
 )
+from chaos.model.reading.page_own import effects_section, system_section
 from chaos.model.reading.page_plain import plain_section
 from chaos.model.reading.scenario import read_scenario
 from chaos.model.reading.schema import json_schema, link_map_schema
@@ -79,7 +80,9 @@ def scenario_page(vocabulary: Vocabulary, example: str, link_map: LinkMap, link_
         _messages(vocabulary, link_map),
         "## The file\n",
         _section(schema),
+        *system_section(schema["properties"]["system"], _plain_table),
         *_workloads(schema["properties"]["workloads"]["items"], vocabulary),
+        *effects_section(schema["properties"]["effects"], _plain_table),
         *_timeline(schema["properties"]["timeline"]),
         *_expect(schema["properties"]["expect"], vocabulary),
         *_links(link_map_text),
@@ -108,7 +111,7 @@ def _problems(text: str, vocabulary: Vocabulary, link_map: LinkMap) -> tuple[str
 def _workloads(variants: Schema, vocabulary: Vocabulary) -> Iterator[str]:
     yield "### `workloads`\n\nA list; all run at once, through the whole drill.\n"
     yield _shared(variants)
-    yield from plain_section(variants, lambda properties, required: _table(properties, required, {}))
+    yield from plain_section(variants, _plain_table)
     yield "#### Workloads of the reference system\n"
     for kind in vocabulary.workloads:
         yield f"**`{kind.name}`**: {kind.about}.\n\n| operation | weight | deadline | leaves | links it may use |\n|---|---|---|---|---|"
@@ -207,6 +210,10 @@ def _section(schema: Schema, *, about: bool = True) -> str:
         else ""
     )
     return head + _table(schema["properties"], set(schema.get("required", ())), {})
+
+
+def _plain_table(properties: dict[str, Schema], required: set[str]) -> str:
+    return _table(properties, required, {})
 
 
 def _table(properties: dict[str, Schema], required: set[str], defaults: dict[str, str]) -> str:
