@@ -13,6 +13,7 @@ from chaos.model.settings import PhaseLimits, Settings
 from chaos.model.system import SystemModel
 
 __all__ = [
+    "DERIVED",
     "AbortMetric",
     "AbortWhen",
     "Arrivals",
@@ -32,6 +33,10 @@ class Arrivals(StrEnum):
 
     POISSON = "poisson"
     CONSTANT = "constant"
+
+
+DERIVED = "system"
+"""The name of a link map that follows from a system of one's own."""
 
 
 class LinkMap(Data, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from chaos.model.wire_record import HOUSEKEEPING, WireRecord
 from chaos.oracles.between import DRIVER
 from chaos.oracles.concern import FOR_EVER_NS
 
-__all__ = ["Hop", "Hops", "carries_context", "find_hops"]
+__all__ = ["Hop", "Hops", "carries_context", "could_carry_context", "find_hops"]
 
 _FRAMED = frozenset({Protocol.HTTP, Protocol.NATS})
 # JetStream's interface and its acknowledgements, the server's own subjects, replies to requests.
@@ -73,7 +73,12 @@ class Hops:
 
 def carries_context(link: Link) -> bool:
     """True for a link on which messages of a service are to carry trace context."""
-    return link.traced and link.protocol in _FRAMED and link.caller != DRIVER
+    return link.traced and could_carry_context(link)
+
+
+def could_carry_context(link: Link) -> bool:
+    """True for a link of a service whose messages have headers, marked or not."""
+    return link.protocol in _FRAMED and link.caller != DRIVER
 
 
 def find_hops(evidence: Evidence) -> Hops:

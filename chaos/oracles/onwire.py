@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 
 from chaos.model.fault import Stream
+from chaos.model.link import Protocol
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan, WorkloadPlan
+from chaos.model.scenario import DERIVED
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
 from chaos.oracles.between import DRIVER
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
-from chaos.oracles.hops import Hop, carries_context
+from chaos.oracles.hops import Hop, carries_context, could_carry_context
 from chaos.oracles.population import judge_operations
 from chaos.oracles.scope import per_fault_and_workload
 
@@ -71,7 +73,7 @@ def _unseen(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision |
 def cells_on_wire(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
     """Those of every workload on whose way a service sends over a link that is marked traced."""
     links = {link.name: link for link in plan.links}
-    enable = {one.name: _untraced_link(one, plan) for one in plan.workloads}
+    enable = {one.name: _line_to_trace(one, plan) for one in plan.workloads}
     for one in per_fault_and_workload(oracle, plan, answers_for_faults=False):
         cell = one if isinstance(one, Cell) else one.cell
         route = plan.workload(cell.workload or "").route
@@ -81,13 +83,21 @@ def cells_on_wire(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
             yield NotJudged(
                 cell=cell,
                 reason=f"no service that {cell.workload} goes through sends over a link that is marked traced",
-                enable=f"link map: {enable[cell.workload or '']}: {{traced: true}}",
+                enable=enable[cell.workload or ""],
             )
 
 
-def _untraced_link(workload: WorkloadPlan, plan: Plan) -> str:
-    names = [link.name for link in plan.links if link.name in workload.route and link.caller != DRIVER]
-    return names[0] if names else "service>service"
+def _line_to_trace(workload: WorkloadPlan, plan: Plan) -> str:
+    """The line that marks a link on the way, where there is one on which messages can carry trace context."""
+    found = [link for link in plan.links if link.name in workload.route and could_carry_context(link)]
+    if not found:
+        return "calls of a service to another, over HTTP or NATS, on a link marked traced"
+    link = min(found, key=lambda one: one.protocol is not Protocol.HTTP)
+    if plan.scenario.links.name != DERIVED:
+        return f"link map: {link.name}: {{traced: true}}"
+    if link.protocol is Protocol.HTTP:
+        return f"system.services: {link.caller}: traced: true"
+    return f"links: a link map with {link.name}: {{protocol: {link.protocol.value}, traced: true}}"
 
 
 # --- Words.

@@ -38,16 +38,22 @@ def per_fault_and_writer(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
             for fault in plan.faults:
                 yield _under_fault(oracle, plan, fault, writing, answers_for_faults=False)
         else:
-            yield _no_effects(oracle, workload)
+            yield _no_effects(oracle, plan, workload)
     if plan.leaves_effects:
         yield Cell(oracle=oracle)
 
 
-def _no_effects(oracle: str, workload: WorkloadPlan) -> NotJudged:
+def _no_effects(oracle: str, plan: Plan, workload: WorkloadPlan) -> NotJudged:
+    name, operation = workload.name, workload.operations[0].name
+    declared = next((one.name for one in plan.ledger.effects), "")
+    enable = f"workloads: {name}: operations: one that leaves effects (docs/scenarios.md says which do)"
+    if plan.scenario.own is not None:
+        first = "" if declared else "effects: {rows: {sql: select op_id from ...}}, and "
+        enable = f"{first}workloads: {name}: operations: {operation}: effects: [{declared or 'rows'}]"
     return NotJudged(
         cell=Cell(oracle=oracle, workload=workload.name),
         reason=f"no operation of {workload.name} leaves effects that are declared",
-        enable=f"workloads: {workload.name}: operations: one that leaves effects (docs/scenarios.md says which do)",
+        enable=enable,
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 from rich.console import RenderableType
@@ -12,10 +14,16 @@ from rich.text import Text
 from chaos.model.duration import format_ms
 from chaos.model.fault import FAULT_KINDS, FaultSpec
 from chaos.model.plan import Plan
+from chaos.model.reach import amount_of, reach_of
+from chaos.model.reading.limits import MAX_AT_ONCE, MAX_FAULT_MS, MAX_TIMELINE_MS
+from chaos.model.scenario import AbortMetric, AbortWhen
 from chaos.reports.screen import Screen, screen_of
 from chaos.reports.text import count_of, one_line
 
 __all__ = ["plan_text", "render_plan"]
+
+_HOLE = "\0"
+_SHOWN = 2
 
 
 def render_plan(plan: Plan, *, file: TextIO) -> None:
@@ -72,17 +80,11 @@ def _tables(plan: Plan) -> Iterator[tuple[str, Table]]:
     links = {link for fault in plan.faults for link in fault.links}
     used = [(one.name, one.protocol.value, _link(plan, one.name)) for one in plan.links if one.name in links]
     yield "faulted links", _table(*used)
+    yield "blast radius", _pairs(*_reaches(plan))
+    yield "limits", _table(*_limits(plan))
     yield "judged", _table(*_cells(plan))
     if plan.not_judged:
-        skipped: dict[str, list[str]] = {}
-        for one in plan.not_judged:
-            skipped.setdefault(one.reason, []).append(one.cell.oracle)
-        yield (
-            "not judged",
-            _table(
-                *((count_of(len(of), "cell"), _few(list(dict.fromkeys(of))), reason) for reason, of in skipped.items())
-            ),
-        )
+        yield "not judged", _pairs(*_skipped(plan))
 
 
 def _second_runs(plan: Plan) -> str:
@@ -137,13 +139,86 @@ def _cells(plan: Plan) -> Iterator[tuple[str, str, str]]:
         yield oracle, count_of(len(faults), "cell"), ", ".join(dict.fromkeys(faults))
 
 
-def _few(names: list[str]) -> str:
-    """All of two names; of more the first, and how many."""
-    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
+def _reaches(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Whom each fault can touch: services by the link map, operations by their routes."""
+    for one in _by_time(plan):
+        reach = reach_of(plan, one)
+        through = f"; through them {', '.join(reach.behind)}" if reach.behind else ""
+        yield one.name, f"felt by {', '.join(reach.callers) or 'the driver alone'}{through}"
+        yield "", ", ".join(reach.operations) or "no operation uses its links"
+
+
+def _limits(plan: Plan) -> Iterator[tuple[str, str, str]]:
+    amount = amount_of(plan)
+    yield "at once", str(amount.at_once), f"of {MAX_AT_ONCE} pairs of a fault and a link"
+    yield "in all", format_ms(amount.total_ms), f"of {format_ms(MAX_FAULT_MS)} of fault, each link counted"
+    yield "timeline", format_ms(amount.end_ms), f"of {format_ms(MAX_TIMELINE_MS)}"
+    if not plan.scenario.timeline.abort:
+        yield "abort", "never", "however badly the system does; timeline: abort: [...] stops early"
+    for when in plan.scenario.timeline.abort:
+        yield (
+            "abort",
+            _bound(when),
+            f"over {format_ms(when.window_ms)}{f' of {when.workload}' if when.workload else ''}",
+        )
+
+
+def _bound(when: AbortWhen) -> str:
+    above = format_ms(when.above) if when.metric is AbortMetric.P99 else f"{100 * when.above:g}%"
+    return f"{when.metric.value} > {above}"
+
+
+@dataclass(slots=True)
+class _Skipped:
+    """Cells that are not judged for the same reason, but for the workload."""
+
+    oracles: dict[str, None]
+    workloads: dict[str, None]
+    enable: dict[str, None]
+    count: int = 0
+
+
+def _skipped(plan: Plan) -> Iterator[tuple[str, str]]:
+    """What is not judged, by reason, and the lines that would enable it. Reasons that differ in the workload alone are one."""
+    groups: dict[str, _Skipped] = {}
+    for one in plan.not_judged:
+        workload = one.cell.workload or ""
+        masked = _named(workload).sub(_HOLE, one.reason) if workload else one.reason
+        group = groups.setdefault(masked, _Skipped({}, {}, {}))
+        group.oracles[one.cell.oracle] = None
+        group.count += 1
+        if workload:
+            group.workloads[workload] = None
+        if one.enable:
+            group.enable[one.enable] = None
+    for masked, group in groups.items():
+        yield count_of(group.count, "cell"), ", ".join(group.oracles)
+        yield "because", masked.replace(_HOLE, _and(list(group.workloads)))
+        yield from zip(("to judge", "or"), list(group.enable)[:_SHOWN], strict=False)
+        if len(group.enable) > _SHOWN:
+            yield "or", f"{count_of(len(group.enable) - _SHOWN, 'more line')} (plan --json has them)"
+
+
+def _named(workload: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w>.-]){re.escape(workload)}(?![\w>.-])")
+
+
+def _and(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _rate(per_s: float) -> str:
     return f"{per_s:g}/s"
+
+
+def _pairs(*rows: tuple[str, str]) -> Table:
+    """Two columns, of which the second takes what is left of the line."""
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for first, second in rows:
+        table.add_row(Text(f"  {one_line(first)}"), Text(one_line(second)))
+    return table
 
 
 def _table(*rows: tuple[str, ...]) -> Table:

@@ -119,3 +119,17 @@ def test_effects_as_shown(tmp_path: Path) -> None:
     ledger = planned(tmp_path, scenario.replace("postgres: local", "postgres: local\n  nats: local")).ledger
     assert [one.name for one in ledger.effects] == ["orders", "events"]
     assert [one.name for one in ledger.unfinished] == ["outbox"]
+
+
+def test_the_plan_tells_the_same_lines(tmp_path: Path) -> None:
+    """For a system of one's own: in the scenario where links follow from it, in the link map where there is one."""
+    lines = {one.cell.oracle: one.enable for one in planned(tmp_path, TEN).not_judged}
+    assert lines["exactly-once"].endswith("workloads: http: operations: look: effects: [rows]")
+    assert "over HTTP or NATS" in lines["retry-bound"]
+    calls = TEN.replace("{postgres: DATABASE_URL}", "{payments: PAY, postgres: D}").replace(
+        "  postgres: local", "  postgres: local\n  upstreams: {payments: 127.0.0.1:9000}"
+    )
+    lines = {one.cell.oracle: one.enable for one in planned(tmp_path, calls).not_judged}
+    assert lines["retry-bound"] == "system.services: orders: traced: true"
+    lines = {one.cell.oracle: one.enable for one in planned(tmp_path, RUNNING, LINKS).not_judged}
+    assert lines["retry-bound"] == "link map: orders>payments: {traced: true}"

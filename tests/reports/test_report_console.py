@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from rich.cells import cell_len
 
+from chaos.engine import load_plan, shipped_scenarios
 from chaos.model.verdict import Verdict
 from chaos.reports import Screen, console_text, plan_text, render_console, screen_of
 from chaos.reports.text import one_line
+from tests.documents import ROOT
 from tests.journal.build import sample_plan
 from tests.reports.build_hostile import hostile_evidence, hostile_verdict
 from tests.reports.build_verdict import sample_evidence, sample_finding, sample_verdict
@@ -147,6 +149,34 @@ def test_a_plan_tells_what_when_and_where() -> None:
     assert "+2s       for 3s  provider-gone: refuse on gateway>provider" in text
     assert "agent>nats        tcp   used by no workload: its faults cannot be judged" in text
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_a_plan_tells_how_far_faults_reach() -> None:
+    """Services and operations of each fault, and how much fault there is of what is allowed."""
+    text = plan_text(load_plan("smoke"), screen=Screen())
+    assert "felt by gateway; through them agent, rag, api" in text
+    assert "rag.ask" in text
+    assert re.search(r"at once +\d+ +of 32 pairs of a fault and a link", text)
+    assert "abort     never" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "name", [*shipped_scenarios(), *map(str, sorted((ROOT / "docs/examples").glob("*/flawed.yaml")))]
+)
+def test_a_plan_names_the_line_for_everything_that_is_not_judged(name: str) -> None:
+    """Each reason once, whatever the number of workloads, with a line that would enable it; within 80 columns."""
+    plan = load_plan(name)
+    text = plan_text(plan, screen=Screen())
+    assert all(len(line) <= 80 for line in text.splitlines())
+    _, _, skipped = text.partition("\nnot judged\n")
+    assert sum(int(count) for count in re.findall(r"^  (\d+) cells?  ", skipped, re.MULTILINE)) == len(plan.not_judged)
+    assert (
+        skipped.count("\n  because ")
+        == skipped.count("\n  to judge ")
+        == len(re.findall(r"^  \d+ cells?  ", skipped, re.MULTILINE))
+    )
+    assert all(one.enable for one in plan.not_judged)
 
 
 def test_a_closed_file_is_no_terminal() -> None:

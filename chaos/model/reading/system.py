@@ -10,16 +10,13 @@ from chaos.model.link import Link, Protocol
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.shape import At
-from chaos.model.scenario import LinkMap
+from chaos.model.scenario import DERIVED, LinkMap
 from chaos.model.system import LOCAL, STORES, ReadyWhen, ServiceModel, SystemModel, Upstream, Variables
 
 __all__ = ["DERIVED", "OWN", "check_callees", "derive_links", "read_system"]
 
 OWN = "own"
 """The name of a system that the scenario itself describes."""
-
-DERIVED = "system"
-"""The name of a link map that follows from the system."""
 
 _RESERVED = ("driver", "proxy", "supervisor", "any", "none", "all")
 _SCHEMES = {"postgres": ("postgres", "postgresql"), "nats": ("nats",)}
