@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 from chaos.cli import _COMMANDS, main
+from tests.documents import ROOT, blocks
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "proxies").glob("*.md"))]
 
 
 def test_the_start_pages_scenario_is_valid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The YAML on docs/start.md is accepted as it stands."""
-    block = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "start.md").read_text(), re.DOTALL)
-    assert block is not None
-    (tmp_path / "mine.yaml").write_text(block[1])
-    assert main(["validate", str(tmp_path / "mine.yaml")]) == 0, capsys.readouterr().err
+    """The YAML on docs/start.md is accepted as it stands, and with the fault that the page adds to it."""
+    scenario, fault = (block.text for block in blocks(ROOT / "docs/start.md") if block.language == "yaml")
+    more = scenario.replace("  recovery:", f"{fault}  recovery:")
+    for text in (scenario, more):
+        (tmp_path / "mine.yaml").write_text(text)
+        assert main(["validate", str(tmp_path / "mine.yaml")]) == 0, capsys.readouterr().err
+    assert "2 faults" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
@@ -53,6 +55,14 @@ def test_the_readme_lists_every_command() -> None:
     table = (ROOT / "README.md").read_text().partition("| command | does |")[2].partition("\n\n")[0]
     firsts = " ".join(line.replace("\\|", " ").split("|")[1] for line in table.splitlines()[2:])
     assert sorted(re.findall(r"`(\w+)", firsts)) == sorted(_COMMANDS)
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """Each page of docs/ stands in its list, and each shipped drill is named."""
+    text = (ROOT / "README.md").read_text()
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} == set(re.findall(r"\]\(docs/([\w-]+\.md)\)", text))
+    drills = text.partition("Shipped drills")[2]
+    assert {path.stem for path in (ROOT / "scenarios").glob("*.yaml")} <= set(re.findall(r"`([\w-]+)`", drills))
 
 
 def test_the_architecture_page_is_short() -> None:
