@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from chaos.reference import problems
+from chaos.reference import lag, problems
 
 __all__ = [
     "BUDGET_HEADER",
@@ -37,9 +37,10 @@ _settling: ContextVar[bool] = ContextVar("budget_settling", default=False)
 def travel(headers: Mapping[str, str], *, waited_ms: float = 0.0) -> Iterator[None]:
     """Work under the budget these headers carry (names in lower case); without one every call has its own timeout.
 
-    `waited_ms` is how long the message waited here before it was taken up. Raises Problem for an unreadable budget.
+    `waited_ms` is how long the message waited here before it was taken up, as far as that is known: where this process
+    runs late it has waited longer. Raises Problem for an unreadable budget.
     """
-    token = _ends_ms.set(_ends(headers, waited_ms))
+    token = _ends_ms.set(_ends(headers, waited_ms + lag.recent_ms()))
     try:
         yield
     finally:
@@ -74,8 +75,8 @@ def limit_ms(own_ms: float, dependency: str) -> float:
 
 
 def passed_on_ms(limit: float) -> int:
-    """What to tell a callee that is waited for `limit` milliseconds."""
-    return max(0, int(limit - max(20.0, 0.05 * limit)))
+    """What to tell a callee that is waited for `limit` milliseconds; less where this process runs late."""
+    return max(0, int(limit - max(20.0, 0.05 * limit) - lag.recent_ms()))
 
 
 def deadline_unix_ms() -> int | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from chaos.reference import telemetry
+from chaos.reference import lag, telemetry
 from chaos.reference.front import Front, Service
 from chaos.reference.settings import Settings
 
@@ -50,7 +50,7 @@ class _Server(uvicorn.Server):
 async def serve(settings: Settings, open_service: OpenService) -> None:
     """Run a service until SIGTERM or SIGINT."""
     with telemetry.exporting(settings.service, settings.otlp_endpoint):
-        async with open_service(settings) as service:
+        async with open_service(settings) as service, background(lag.watch()):
             server = _Server(
                 uvicorn.Config(
                     Front(service),

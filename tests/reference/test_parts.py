@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from email.utils import formatdate
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos.reference import budget, envelope, problems, spending
+from chaos.reference import budget, envelope, lag, problems, spending
 from chaos.reference.messages import Question
 from chaos.reference.openai import STREAM_DONE, Chunk, ChunkChoice, Delta
 from chaos.reference.problems import Problem
@@ -28,6 +29,23 @@ def test_budgets_shrink(budget_ms: int, own_ms: int) -> None:
     assert limit <= own_ms
     assert limit < budget_ms
     assert 0 <= budget.passed_on_ms(limit) < limit
+
+
+async def test_a_late_process_promises_less() -> None:
+    """What a callee is told, and what is left of a budget that came in, shrink by the time this process was not let run."""
+    assert lag.recent_ms() == 0
+    watching = asyncio.create_task(lag.watch())
+    await asyncio.sleep(0)
+    time.sleep(0.3)  # nobody else runs meanwhile
+    assert lag.recent_ms() > 250
+    assert budget.passed_on_ms(1000) < 950 - 250
+    with budget.travel({"x-budget-ms": "1000"}):
+        left_ms = budget.remaining_ms()
+        assert left_ms is not None
+        assert left_ms < 1000 - 250
+    watching.cancel()
+    await asyncio.wait({watching})
+    assert lag.recent_ms() == 0
 
 
 def test_no_budget_means_own_timeouts() -> None:
