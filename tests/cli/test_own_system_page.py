@@ -11,6 +11,8 @@ import yaml
 
 from chaos.engine import attached_links, begin_drill, load_plan
 from chaos.engine.init_compose import read_compose
+from chaos.engine.init_hints import COMPOSE_FILES
+from chaos.engine.init_sketch import KNOWN_PORTS
 from chaos.errors import UsageError
 from chaos.model.plan import Plan
 from tests.documents import ROOT, blocks
@@ -109,6 +111,12 @@ def test_the_table_names_all_that_is_not_judged(tmp_path: Path) -> None:
     table = TEXT.partition("| not judged, or hardly |")[2].partition("\n\n")[0]
     rows = {name for line in table.splitlines() for name in line.split("|")[1].split("`") if line.startswith("| ")}
     assert not_judged(tmp_path, TEN) <= rows
+
+
+def test_what_init_looks_at_is_on_the_page() -> None:
+    """Every compose file's name, and the ports that it takes for something."""
+    assert all(f"`{name}`" in TEXT for name in COMPOSE_FILES)
+    assert {8000, 8080, 3000, 5432, 4222} <= KNOWN_PORTS
 
 
 def test_effects_as_shown(tmp_path: Path) -> None:
