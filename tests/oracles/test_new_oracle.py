@@ -6,11 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.documents import ROOT, blocks, copy_tree, put, run_tests
 
 PAGE = ROOT / "docs/writing-an-oracle.md"
 
 
+@pytest.mark.timeout(240)
 def test_the_page_as_it_stands(tmp_path: Path) -> None:
     """Its tests pass (all three verdicts), and so do the laws that take every oracle of the registry, and the style."""
     tree = copy_tree(tmp_path)
