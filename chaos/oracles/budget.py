@@ -25,7 +25,7 @@ __all__ = ["BUDGET"]
 
 _NAME = "budget"
 _SLACK_MS = 2.0  # whole milliseconds on both sides
-_HANDOVER_MS = 50.0  # from the proxy's socket into a service and out of it, on a machine that is busy
+_HANDOVER_MS = 250.0  # from the proxy's socket into a service and out of it: two turns of the loops of a busy machine
 _LOOKED_BACK = 64
 
 

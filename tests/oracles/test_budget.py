@@ -56,10 +56,10 @@ def test_what_a_service_sends_on(budget_ms: float | None, at_ms: float, error_cl
 
 @pytest.mark.parametrize(
     ("budget_ms", "at_ms", "undecided"),
-    [(1400, 40, 0), (1350, 100, 0), (1353, 100, 1), (1400, 700, 1), (60, 1500, 1), (50, 1500, 0)],
+    [(1400, 40, 0), (1400, 240, 0), (952, 700, 0), (953, 700, 1), (1400, 700, 1), (251, 1500, 1), (250, 1500, 0)],
 )
 def test_time_that_was_left_out_rests_on_time(budget_ms: float, at_ms: float, undecided: int) -> None:
-    """50 ms may pass between the proxy and a service; beyond that a second run has the word."""
+    """250 ms may pass between the proxy and a service; beyond that a second run has the word."""
     verdict = budget((*GIVEN, *message("rag>gateway", at_ms, at_ms + 5, budget_ms)))
     assert (verdict.violated, verdict.undecided) == (0, undecided)
     assert ("no second run has confirmed it" in verdict.reason) is bool(undecided)
