@@ -121,8 +121,8 @@ DEFECTS: tuple[Defect, ...] = (
         error_class="duplicate effect",
         about="The agent works off, stores and announces a task again when it is delivered again.",
         scenario="ack-lost",
-        oracles=("exactly-once",),
-        also={"redelivery": ("exactly-once",)},
+        oracles=("exactly-once", "retry-bound"),
+        also={"redelivery": ("exactly-once", "retry-bound")},
     ),
     Defect(
         name="cut-stream-as-complete",

@@ -34,6 +34,7 @@ _ACK_WAIT_S = 2.0
 _MAX_DELIVER = 50  # lost connections and acknowledgements use deliveries up, too: what ends a task is its deadline
 _FETCH_S = 1.0
 _PAUSE_S = 0.1
+_STORE_END_S = 0.3
 _EMPTY_S = 0.02
 _ATTEMPTS = 3
 # An attempt is worth making if at least this much is left after the pause before it.
@@ -182,10 +183,12 @@ class TaskConsumer:
         payload = _payload(problem)
         finished = Finished(key=task.op_id, outcome="problem", answer=payload)
         try:
-            with budget.settling():
-                await self._store.finish(task, finished, announce=subject)
-        except Problem as unstored:
-            log.warning("the end of task %s is announced without being stored: %s", task.op_id, unstored)
+            # Its deadline is near or over: a database that is silent must not make the answer late as well.
+            async with asyncio.timeout(_STORE_END_S):
+                with budget.settling():
+                    await self._store.finish(task, finished, announce=subject)
+        except (Problem, TimeoutError) as unstored:
+            log.warning("the end of task %s is announced without being stored: %r", task.op_id, unstored)
             await self._announce(bus, subject, payload, f"result-{task.op_id}")
 
     async def _refuse(self, bus: Bus, problem: Problem) -> None:
