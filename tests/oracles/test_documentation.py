@@ -20,5 +20,8 @@ def test_every_class_of_finding_is_explained() -> None:
     """A reader finds the class of a finding on the page."""
     errors = ("generic-500", "wrong-blame", "fault-without-cause", "no-class", "retry-after-lost", "cause-lost")
     effects = ("lost", "duplicated", "torn", "refused-but-applied", "phantom")
-    for name in (*errors, *effects):
+    retries = ("too-many-attempts", "no-pause", "retried-for-nothing", "retry-after-ignored", "retry-storm")
+    budgets = ("budget-dropped", "budget-grown", "budget-not-reduced")
+    traces = ("no-traceparent", "new-trace", "sampling-lost", "baggage-lost", "baggage-changed", "header-copied")
+    for name in (*errors, *effects, *retries, *budgets, *traces, "drawn-in", "slowed"):
         assert f"`{name}`" in PAGE
