@@ -13,7 +13,16 @@ from tests.drills.running import run_drill
 pytestmark = [pytest.mark.drill, pytest.mark.xdist_group("drill"), pytest.mark.timeout(240)]
 
 
-@pytest.mark.parametrize("defect", DEFECTS, ids=lambda one: one.name)
+def first_of_each_oracle() -> tuple[Defect, ...]:
+    """One defect for each oracle that any of them trips; docs/defects.json holds runs of all."""
+    found: dict[str, Defect] = {}
+    for defect in DEFECTS:
+        for oracle in defect.oracles:
+            found.setdefault(oracle, defect)
+    return tuple({one.name: one for one in found.values()}.values())
+
+
+@pytest.mark.parametrize("defect", first_of_each_oracle(), ids=lambda one: one.name)
 def test_defect_is_found(defect: Defect, tmp_path: Path) -> None:
     """Exit 1, and each listed oracle says VIOLATED with a finding that names operation, link and fault where there is one."""
     found(defect, tmp_path)
