@@ -51,14 +51,14 @@ DEFECTS: tuple[Defect, ...] = (
         error_class="wrong blame",
         about="A failed dependency is answered as 422: the caller is blamed for it.",
         scenario="slow-postgres",
-        oracles=("error-class",),
+        oracles=("error-class", "cause-kept"),
     ),
     Defect(
         name="consumer-dead-after-reconnect",
         error_class="no recovery",
         about="The agent's task consumer ends with the first connection loss and is never started again.",
         scenario="nats-lost",
-        oracles=("recovers",),
+        oracles=("recovers", "bounded"),
     ),
     Defect(
         name="other-tenant-answer",
@@ -114,7 +114,7 @@ DEFECTS: tuple[Defect, ...] = (
         error_class="lost effect",
         about="The agent acknowledges a task on receipt: one that fails afterwards is lost.",
         scenario="task-connection-cut",
-        oracles=("exactly-once",),
+        oracles=("exactly-once", "bounded"),
     ),
     Defect(
         name="no-dedup-on-redelivery",
@@ -129,7 +129,7 @@ DEFECTS: tuple[Defect, ...] = (
         error_class="cut stream passed on",
         about="The gateway ends a stream that broke off as if it were complete.",
         scenario="stream-cut",
-        oracles=("ok-means-ok",),
+        oracles=("ok-means-ok", "cause-kept"),
     ),
     Defect(
         name="malformed-event-skipped",
@@ -143,7 +143,7 @@ DEFECTS: tuple[Defect, ...] = (
         error_class="shared breaker",
         about="A lost connection to NATS opens a breaker for model calls over HTTP, too.",
         scenario="nats-lost",
-        oracles=("isolation",),
+        oracles=("isolation", "error-class"),
     ),
     Defect(
         name="budget-not-passed-on",
