@@ -122,7 +122,7 @@ DEFECTS: tuple[Defect, ...] = (
         about="The agent works off, stores and announces a task again when it is delivered again.",
         scenario="ack-lost",
         oracles=("exactly-once", "retry-bound"),
-        also={"redelivery": ("exactly-once", "retry-bound")},
+        also={"redelivery": ("exactly-once",)},
     ),
     Defect(
         name="cut-stream-as-complete",
