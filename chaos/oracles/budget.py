@@ -104,7 +104,7 @@ def _fact(hop: Hop) -> str:
 
 
 def _judge(case: Case, cell: Cell) -> CellVerdict:
-    if not case.budgeted:
+    if not case.hops.budgeted:
         return unknown(
             cell,
             "no service sends a budget (X-Budget-Ms) with any message: pass it on, or name the other oracles in expect.oracles",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from operator import attrgetter
-from statistics import median
 
 from chaos.model.event import LoopLagged, PhaseName
 from chaos.model.evidence import Evidence
@@ -17,11 +16,13 @@ from chaos.model.wire_record import WireRecord
 from chaos.model.workload import OperationKind
 from chaos.oracles.algebra import Decision
 from chaos.oracles.between import DRIVER, shields_system
-from chaos.oracles.concern import NS_PER_MS, Concern, Concerns, Window, find_concerns, until_ns
+from chaos.oracles.bystanders import find_bystanders
+from chaos.oracles.concern import NS_PER_MS, Concern, Concerns, find_concerns, until_ns
 from chaos.oracles.hops import Hop, Hops, find_hops
 from chaos.oracles.proof import Proof, prove
 from chaos.oracles.stored import Stored
 from chaos.oracles.strays import find_strays
+from chaos.oracles.usual import usual_latencies_ms, usual_messages
 
 __all__ = ["Case", "unanswered"]
 
@@ -248,33 +249,14 @@ class Case:
         return find_strays(self.evidence, self.hops, *self._observed_span())
 
     @cached_property
-    def budgeted(self) -> bool:
-        """True if any message of a service carries a budget."""
-        return any(
-            hop.of_a_service and hop.request.budget_ms is not None for trace in self.hops.of.values() for hop in trace
-        )
-
-    @cached_property
     def usual_ms(self) -> dict[tuple[str, str], float]:
-        """Median latency of operations answered ok while the baseline was steady, by workload and operation."""
-        baseline, found = self.evidence.baseline, dict[tuple[str, str], list[float]]()
-        if baseline is None or self.steady_from_ns is None:
-            return {}
-        for one in self.evidence.operations:
-            if self.steady_from_ns <= one.start_ns < baseline.t_ns and one.ok and one.latency_ms is not None:
-                found.setdefault((one.workload, one.name), []).append(one.latency_ms)
-        return {key: median(many) for key, many in found.items()}
+        """Median latency in the steady baseline, by workload and operation."""
+        return usual_latencies_ms(self.evidence, self.steady_from_ns)
 
     @cached_property
     def usual_messages(self) -> dict[tuple[str, str], int]:
-        """The most messages of services that an operation answered ok needed in the baseline, by workload and operation."""
-        baseline = self.evidence.phase(PhaseName.BASELINE)
-        most: dict[tuple[str, str], int] = {}
-        for one in self.evidence.operations:
-            if baseline and baseline.start_ns <= one.start_ns < baseline.end_ns and one.ok:
-                key = one.workload, one.name
-                most[key] = max(most.get(key, 0), sum(hop.of_a_service for hop in self.hops.of.get(one.trace_id, ())))
-        return most
+        """The most messages of services that an operation needed in the baseline, by workload and operation."""
+        return usual_messages(self.evidence, self.hops)
 
     @cached_property
     def decided(self) -> dict[tuple[str, str], Decision]:
@@ -298,30 +280,10 @@ class Case:
 
     # --- Cells.
 
-    def apart(self, fault: str, workload: str) -> Iterator[tuple[int, Operation]]:
-        """The operations that overlap the fault from onset to end, use none of its links, and that no other fault concerns."""
-        operations = self.evidence.operations
-        return ((index, operations[index]) for index in self._apart.get((fault, workload), ()))
-
     @cached_property
-    def _apart(self) -> dict[tuple[str, str], list[int]]:
-        first_ns, last_ns = self._observed_span()
-        by_route: dict[tuple[str, ...], list[Window]] = {}
-        found: dict[tuple[str, str], list[int]] = {}
-        for index, (operation, near) in enumerate(zip(self.evidence.operations, self.concerns.of, strict=True)):
-            if near or not first_ns <= operation.start_ns < last_ns:
-                continue
-            if operation.route not in by_route:
-                by_route[operation.route] = self._windows_beside(operation.route)
-            end_ns = until_ns(operation)
-            for fault in {one.fault for one in by_route[operation.route] if one.lasts(operation.start_ns, end_ns)}:
-                found.setdefault((fault, operation.workload), []).append(index)
-        return found
-
-    def _windows_beside(self, route: tuple[str, ...]) -> list[Window]:
-        """Those of faults on no link of the route."""
-        on_it = {name for name, fault in self.faults.items() if set(fault.links) & set(route)}
-        return [one for one in self.concerns.windows if one.certain and one.fault not in on_it]
+    def bystanders(self) -> dict[tuple[str, str], list[int]]:
+        """Indexes of operations by (fault, workload) that overlap the fault and that neither it nor another concerns."""
+        return find_bystanders(self.evidence, self.concerns, *self._observed_span())
 
     def members(self, fault: str | None, workload: str) -> Iterator[tuple[int, Operation, tuple[Concern, ...]]]:
         """The operations of a cell, with their place and all that concerns them."""

@@ -64,11 +64,15 @@ class Hop:
 
 @dataclass(slots=True)
 class Hops:
-    """Messages by trace id, those without one, and by link the times at which a connection on it could not be framed."""
+    """Messages by trace id, those without one, and by link the times at which a connection on it could not be framed.
+
+    `budgeted`: any message of a service carries a budget.
+    """
 
     of: dict[str, list[Hop]]
     untraced: list[Hop]
     unframed: dict[str, list[tuple[int, int]]]
+    budgeted: bool = False
 
 
 def carries_context(link: Link) -> bool:
@@ -114,6 +118,8 @@ class _Pairing:
             return
         sender, receiver = self._ends[one.link] if one.direction == ">" else self._ends[one.link][::-1]
         hop = self._under_way[one.link, one.connection, one.number] = Hop(one, sender, receiver, owes_context)
+        if one.budget_ms is not None and hop.of_a_service:
+            self._hops.budgeted = True
         if one.trace_id:
             self._hops.of.setdefault(one.trace_id, []).append(hop)
         else:

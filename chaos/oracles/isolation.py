@@ -109,7 +109,8 @@ def _nearest(case: Case, operation: Operation, links: Sequence[str]) -> str:
 
 def _judge(case: Case, cell: Cell) -> CellVerdict:
     latencies: dict[str, list[float]] = {}
-    for _, one in case.apart(cell.fault or "", cell.workload or ""):
+    bystanders = case.bystanders.get((cell.fault or "", cell.workload or ""), ())
+    for one in (case.evidence.operations[index] for index in bystanders):
         if one.ok and one.latency_ms is not None and not (case.lags and case.lag_ms(one.intended_ns, until_ns(one))):
             latencies.setdefault(one.name, []).append(one.latency_ms)
     medians_ms = {name: median(many) for name, many in latencies.items()}

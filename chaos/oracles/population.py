@@ -46,7 +46,8 @@ def judge_apart(case: Case, cell: Cell, decide: Decide) -> CellVerdict:
     """The verdict on operations that the cell's fault does not concern, nor any other: `decide` rests on time."""
     judged = _Judged()
     unproven = _why_unproven(case, cell)
-    for index, operation in case.apart(cell.fault or "", cell.workload or ""):
+    for index in case.bystanders.get((cell.fault or "", cell.workload or ""), ()):
+        operation = case.evidence.operations[index]
         decision = decide(case, cell, operation, ())
         if decision.outcome is Outcome.HELD and unproven:
             decision = undecided(unproven)
