@@ -75,19 +75,20 @@ def busy_core() -> Iterator[None]:
         process.wait()
 
 
-def run(times: int, only: str, *, busy: bool) -> None:
-    """Run what is asked for and keep the results; those of other pairs stay."""
+def run(times: int, only: str, *, busy: bool, add: bool) -> None:
+    """Run what is asked for and keep the results; those of other pairs stay, and with `add` the earlier ones of the same pair."""
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     with busy_core() if busy else contextlib.nullcontext():
         for pair in pairs():
             if only and only not in ("/".join(pair), *pair):
                 continue
-            rows: list[Row] = []
+            key = "/".join(pair)
+            rows: list[Row] = list(results.get(key, {}).get("runs", ())) if add else []
             for _ in range(times):
                 with tempfile.TemporaryDirectory() as out:
                     rows.append(run_one(pair, Path(out)))
                 print(f"{pair[0]:22} {pair[1] or 'correct':32} {rows[-1]}", flush=True)
-            results["/".join(pair)] = {"busy": busy, "runs": rows}
+            results[key] = {"busy": busy, "runs": rows}
             RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
 
 
@@ -135,10 +136,11 @@ def main() -> None:
     parser.add_argument("what", nargs="?", choices=("run",), help="run the drills first")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--only", default="", help="a part of scenario/defect")
+    parser.add_argument("--add", action="store_true", help="keep the runs that there are, and add these")
     parser.add_argument("--busy", action="store_true", help="keep one core busy meanwhile")
     args = parser.parse_args()
     if args.what == "run":
-        run(args.times, args.only, busy=args.busy)
+        run(args.times, args.only, busy=args.busy, add=args.add)
     PAGE.write_text(page(json.loads(RESULTS.read_text())))
 
 
