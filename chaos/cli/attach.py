@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ports", type=int, metavar="FIRST", help="links without `listen` get this port of loopback, and the next ones"
     )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="HOST", help="a host beyond this machine that links may lead to"
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from chaos.proxy.main import main as serve
     from chaos.reports import render_links
 
-    links = attached_links(args.links, first_port=args.ports)
+    links = attached_links(args.links, first_port=args.ports, allow_hosts=args.allow_host)
     api = f"{args.host}:{args.port}"
     with written_config(proxy_config(links)) as path:
         render_links(links, api=api, target=args.links, file=sys.stderr)

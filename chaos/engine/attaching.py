@@ -15,6 +15,7 @@ from chaos.engine.files import find_scenario
 from chaos.engine.planning import load_plan, read_map
 from chaos.errors import UsageError
 from chaos.model.link import Link, Tls
+from chaos.model.reading import beyond_loopback
 
 __all__ = ["attached_links", "proxy_config", "written_config"]
 
@@ -22,12 +23,16 @@ _LAST_PORT = 65535
 _TIMELINE = re.compile(rb"^['\"]?timeline['\"]?\s*:", re.MULTILINE)  # what every scenario has, and no link map
 
 
-def attached_links(target: str, *, first_port: int | None = None) -> tuple[Link, ...]:
+def attached_links(target: str, *, first_port: int | None = None, allow_hosts: Sequence[str] = ()) -> tuple[Link, ...]:
     """The links of a link map or a scenario, all with their two addresses.
 
     Raises UsageError for a link that has none, ScenarioError for a file that is not valid.
     """
     links = _links(target)
+    for name, host in beyond_loopback(links, allow_hosts):
+        raise UsageError(
+            f"{target}: {name} leads beyond this machine, to {host}: if you mean it, say --allow-host {host}"
+        )
     free = iter(range(first_port or 0, _LAST_PORT + 1))
     found: list[Link] = []
     for link in links:

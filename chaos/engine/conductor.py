@@ -179,9 +179,11 @@ class _Conductor:
 
     async def _watch_abort(self) -> None:
         """Look at the abort conditions every second until one is met; it ends the body, and healing follows at once."""
-        watch = self._recorder.abort
-        while watch is not None and not self._interrupts.over:
+        while not self._interrupts.over:
             await anyio.sleep(_ABORT_EVERY_S)
+            watch = self._recorder.abort
+            if watch is None:
+                return
             met = watch.met(now_ns())
             if met is not None:
                 self._recorder.emit(met)
@@ -223,6 +225,7 @@ class _Conductor:
 
     async def _quiesce(self) -> None:
         await self._enter(PhaseName.QUIESCENCE)
+        self._recorder.abort = None  # from here on only what was never answered comes in
         await self._rig.driver.stop_load()
         await self._rig.driver.drain(self._longest_wait_s())
         if self._steady_reached:

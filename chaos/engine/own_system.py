@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from chaos.engine.variables import plain_environment
 from chaos.model.plan import Plan
 from chaos.system.own import OwnWiring, local_stores
 from chaos.system.wiring import Credentials
@@ -19,5 +20,5 @@ def needed_parts(plan: Plan) -> Collection[str]:
 
 def plan_secrets(plan: Plan) -> frozenset[str]:
     """What the plan says, or takes from the environment, and no file of the run may hold. Raises NotReadyError for a variable not set."""
-    own = plan.scenario.own
-    return frozenset() if own is None else frozenset(OwnWiring(model=own, credentials=Credentials()).secrets())
+    own, asked = plan.scenario.own, frozenset(plain_environment(plan).values())
+    return asked if own is None else asked | frozenset(OwnWiring(model=own, credentials=Credentials()).secrets())

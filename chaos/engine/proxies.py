@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -23,6 +24,7 @@ from chaos.links.toxiproxy_limits import why_not_fault
 from chaos.model.event import AnyEvent, LinkUp, Note
 from chaos.model.link import Link
 from chaos.model.plan import Plan
+from chaos.model.reading import is_loopback
 from chaos.system.child import Child
 from chaos.system.children import Children
 from chaos.system.ports import Address, reserve_port
@@ -47,9 +49,19 @@ async def check_proxy(plan: Plan) -> None:
     if not plan.proxy:
         return
     if "://" in plan.proxy:
+        host = urlsplit(plan.proxy).hostname or ""
+        if not is_loopback(host) and host not in plan.scenario.allow_hosts:
+            raise UsageError(
+                f"--proxy leads beyond this machine: if you mean it, add allow_hosts: [{host}] to the scenario"
+            )
         try:
             if await is_ours(plan.proxy):
                 return
+            if not is_loopback(host):
+                raise UsageError(
+                    f"the Toxiproxy server at {plan.proxy} listens for its links on its own machine, where no recorder of ours can "
+                    "reach them: run the drill there"
+                )
         except ProxyError as error:
             raise NotReadyError(f"{error}; start one with `chaos-drill attach` or leave --proxy out") from error
     refused = [

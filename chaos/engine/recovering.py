@@ -6,7 +6,7 @@ import anyio
 
 from chaos.engine.leases import StoredLease, stored_leases
 from chaos.errors import HealError, ProxyError
-from chaos.links import connect_embedded
+from chaos.links import connect_embedded, probe_connect
 from chaos.links.guard import remaining_proxies, remove_proxies
 from chaos.system.leftovers import find_leftovers, remove_leftover
 
@@ -60,8 +60,10 @@ async def _heal_lease(lease: StoredLease, dry_run: bool) -> tuple[str, bool]:
             for link in dict.fromkeys(one.link for one in ours):
                 await control.heal(link)
             rest = [f"{one.fault} on {one.link}" for one in await control.read_back() if one.link in lease.links]
-    except ProxyError:
-        return f"run {lease.run_id}: its proxy at {lease.proxy_url} is gone, and its faults with it", True
+    except ProxyError as error:
+        if await _refuses(lease.proxy_url):
+            return f"run {lease.run_id}: its proxy at {lease.proxy_url} is gone, and its faults with it", True
+        return f"run {lease.run_id}: whether a fault of it is left is not known: {error}", False
     if rest:
         return f"remains on {lease.proxy_url}: {', '.join(rest)}", False
     return f"run {lease.run_id}: no fault of it is left on {lease.proxy_url} (read back)", True
@@ -81,3 +83,11 @@ async def _heal_toxiproxy(lease: StoredLease, dry_run: bool) -> tuple[str, bool]
     if left:
         return f"remains on {where}: {', '.join(left)}", False
     return f"run {lease.run_id}: no proxy of it is left on {where} (read back)", True
+
+
+async def _refuses(url: str) -> bool:
+    """Whether nobody listens there: a proxy that is gone, and not one that is stopped or busy."""
+    try:
+        return await probe_connect(url.removeprefix("http://").rstrip("/"), within_s=2.0) == "refused"
+    except ProxyError:
+        return False

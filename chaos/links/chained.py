@@ -34,6 +34,7 @@ from chaos.model.link import Link
 __all__ = ["connect_chained"]
 
 _REMOVE_WITHIN_S = 20.0
+_BEAT_EVERY_S = 1.0  # well within the guard's time to live, and for as long as there is anything to guard
 _END_WITHIN_S = 26.0  # deleting a toxic can take 25 s where a peer does not read
 
 
@@ -52,12 +53,13 @@ async def connect_chained(
             anyio.create_task_group() as timers,
         ):
             control = _Chained(recorder, server, guard, timers, holder, note)
+            timers.start_soon(control.keep_beating)
             try:
                 yield control
             finally:
-                timers.cancel_scope.cancel()
                 with anyio.CancelScope(shield=True):
                     await control.take_down()
+                timers.cancel_scope.cancel()
 
 
 @dataclass(slots=True)
@@ -88,6 +90,7 @@ class _Chained:
         self._made: dict[str, str] = {}
         self._armed: dict[str, list[_Armed]] = {}
         self._marker = Marker()
+        self._unguarded = False
 
     def __repr__(self) -> str:
         return f"<links of {self._server!r} behind {self._recorder!r}>"
@@ -102,10 +105,17 @@ class _Chained:
 
     async def renew(self, *, hard_end_ms: float | None = None) -> None:
         await self._recorder.renew(hard_end_ms=hard_end_ms)
-        try:
-            self._guard.beat()
-        except BrokenPipeError:
-            raise ProxyError("the guard that would heal the Toxiproxy server if this run died is gone") from None
+        if self._unguarded:
+            raise ProxyError("the guard that would heal the Toxiproxy server if this run died is gone")
+
+    async def keep_beating(self) -> None:
+        """Tell the guard that this loop turns, until cancelled: its watch lasts longer than the lease."""
+        while not self._unguarded:
+            try:
+                self._guard.beat()
+            except BrokenPipeError:
+                self._unguarded = True
+            await anyio.sleep(_BEAT_EVERY_S)
 
     async def release(self) -> None:
         await self._recorder.release()
@@ -135,7 +145,10 @@ class _Chained:
 
     async def create(self, link: Link, *, upstream: str, listen: str = "127.0.0.1:0") -> str:
         name = self._name(link.name)
-        self._guard.watch(name)
+        try:
+            self._guard.watch(name)
+        except BrokenPipeError:
+            raise ProxyError("the guard that would heal the Toxiproxy server if this run died is gone") from None
         self._made[link.name] = name
         at = await self._server.create(Link(name=name), upstream=upstream)
         return await self._recorder.create(link, upstream=at, listen=listen)
@@ -174,6 +187,8 @@ class _Chained:
                 await self._begin(armed, link)
             except ProxyError as error:
                 self._note(f"{fault.name} on {link} could not be begun: {error}")
+                with suppress(ProxyError):  # the answer may be lost and the fault be on; healing looks again
+                    await self._finish(armed, link, "ended")
                 return
             await _until(at_ns + int(fault.for_ms * 1e6))
             try:
@@ -210,12 +225,24 @@ class _Chained:
             armed.on = False
 
     async def heal(self, link: str) -> None:
-        for armed in self._armed.pop(link, []):
+        many = self._armed.get(link, [])
+        for armed in many:
             armed.scope.cancel()
-            if armed.on:
-                await self._finish(armed, link, "healed")
-        await self._server.heal(self._made[link])
-        await self._recorder.heal(link)
+        troubles: list[ProxyError] = []
+        for armed in tuple(many):
+            try:
+                if armed.on:
+                    await self._finish(armed, link, "healed")
+                many.remove(armed)  # what could not be ended stays among the faults that are read back
+            except ProxyError as error:
+                troubles.append(error)
+        for healing, name in ((self._server.heal, self._made[link]), (self._recorder.heal, link)):
+            try:
+                await healing(name)
+            except ProxyError as error:
+                troubles.append(error)
+        if troubles:
+            raise troubles[0]
 
     async def read_back(self) -> tuple[ActiveFault, ...]:
         links = {name: link for link, name in self._made.items()}

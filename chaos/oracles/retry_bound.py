@@ -30,7 +30,8 @@ from chaos.oracles.text import counted
 __all__ = ["RETRY_BOUND"]
 
 _NAME = "retry-bound"
-_WORTH_ANOTHER = frozenset({"408", "425", "429"})
+# Time-outs and pauses asked for, and what a caller can mend before the next attempt: a token renewed, a conflict or lock gone.
+_WORTH_ANOTHER = frozenset({"401", "408", "409", "423", "425", "429"})
 _FEWEST = 2
 _PAUSED_FROM = 3
 _NO_PAUSE_MS = 10.0  # what a program needs between an answer and its next attempt when it does not wait

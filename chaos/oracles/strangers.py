@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from chaos.model.effect import StoredEffect
 from chaos.model.op_ids import SEED_WORKLOAD, origin_of
 from chaos.model.operation import Operation
+from chaos.model.system import LOCAL
 from chaos.model.verdict import Cell, CellVerdict, Finding, Verdict
 from chaos.oracles.algebra import unknown
 from chaos.oracles.case import Case
@@ -65,13 +66,20 @@ def _findings(case: Case, cell: Cell) -> Iterator[Finding]:
             _twice(case, effects, duplicated)
         else:
             for name, one in effects.items():
-                phantoms.setdefault((name, ""), []).append(one)
+                if not _older_than_the_run(case, name):
+                    phantoms.setdefault((name, ""), []).append(one)
     for (effect, operation_name), many in undeclared.items():
         yield _undeclared_finding(case, cell, effect, operation_name, many, by_id[many[0].op_id])
     for (effect, _), many in duplicated.items():
         yield _twice_finding(case, cell, effect, many)
     for (effect, _), many in phantoms.items():
         yield _phantom_finding(case, cell, effect, many)
+
+
+def _older_than_the_run(case: Case, effect: str) -> bool:
+    """Whether the effect's store was there before the run: what others left in it is nobody's phantom."""
+    own, kind = case.plan.scenario.own, case.stored.kinds.get(effect)
+    return own is not None and kind is not None and own.stores.get(kind.store, LOCAL) != LOCAL
 
 
 def _undeclared(case: Case, operation: Operation, effects: Mapping[str, StoredEffect], into: _Groups) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from chaos.errors import NotReadyError
 from chaos.model.interpolation import expand_environment, fill, names_in
@@ -101,11 +101,12 @@ class OwnWiring:
         ]
         for text in texts:
             for name in names_in(text):
-                if value := self.surroundings.get(name):
+                value = self.surroundings.get(name, "")
+                if value and value not in self.model.names:  # a name of the system is told everywhere
                     yield value
         for store, written in self.model.stores.items():
-            if written != LOCAL and (password := urlsplit(self._expanded(written, store)).password):
-                yield password
+            if written != LOCAL:
+                yield from _credentials_of(self._expanded(written, store))
 
     def _url(self, callee: str, address: Address) -> str:
         written = self.model.stores.get(callee)
@@ -141,3 +142,15 @@ def own_upstreams(model: SystemModel) -> dict[str, Address]:
         host, _, port = one.address.rpartition(":")
         found[name] = Address(host.strip("[]"), int(port))
     return found
+
+
+def _credentials_of(url: str) -> Iterator[str]:
+    """What of a store's URL is nobody's business: the password, a token in its place, credentials among the parameters."""
+    parts = urlsplit(url)
+    if parts.password:
+        yield parts.password
+    elif parts.username and parts.scheme == "nats":
+        yield parts.username
+    for name, value in parse_qsl(parts.query):
+        if name.casefold() in {"password", "sslpassword", "token", "passfile"}:
+            yield value

@@ -119,7 +119,7 @@ class PostgresFramer(RequestSide):
         self._failed = False
         if not any(work.last for work in self._work):
             return
-        state = _STATES.get(data[start], "")
+        state = _STATES.get(data[start], "") if start < len(data) else ""
         if state:
             self.told = state
         while self._work:

@@ -23,7 +23,7 @@ from chaos.links import (
     is_ours,
     probe_connect,
 )  # fmt: skip
-from chaos.links.guard import guarded, remaining_proxies
+from chaos.links.guard import TTL_S, guarded, remaining_proxies
 from chaos.links.toxiproxy_limits import why_not_fault
 from chaos.model.fault import FAULT_KINDS, FaultSpec
 from chaos.model.link import Link
@@ -174,6 +174,17 @@ with guarded(sys.argv[1]) as guard:
         guard.beat()
         time.sleep(0.5)
 """
+
+
+async def test_the_guard_is_told_that_all_is_well_when_no_lease_is_renewed_any_more() -> None:
+    """After healing the lease runs out, and the run goes on: its links stay for longer than the guard waits for a beat."""
+    async with chain() as (control, listen, server):
+        until = time.monotonic() + 1.4 * TTL_S
+        while time.monotonic() < until:
+            assert remaining_proxies(server, ["run-1.a>b"]) == ("run-1.a>b",)
+            await anyio.sleep(0.1)
+        await control.heal("a>b")
+        assert await round_trip(listen, b"still there") == b"still there"
 
 
 async def test_the_guard_touches_nothing_when_all_is_well() -> None:

@@ -117,3 +117,32 @@ def test_a_store_by_url_keeps_its_credentials() -> None:
     assert parts["url"] == "postgresql://app:p%40ss-word@127.0.0.1:4003/shop?sslmode=disable"
     assert (parts["user"], parts["password"], parts["database"]) == ("app", "p@ss-word", "shop")
     assert list(wiring.secrets()) == ["p%40ss-word"]
+
+
+@pytest.mark.parametrize(
+    ("store", "url", "secrets"),
+    [
+        ("postgres", "postgres://app:s3cret-word@127.0.0.1/db", ["s3cret-word"]),
+        ("postgres", "postgres://app@127.0.0.1/db?password=s3cret-word", ["s3cret-word"]),
+        ("postgres", "postgres://app@127.0.0.1/db", []),
+        ("nats", "nats://t0ken-of-nats@127.0.0.1:4222", ["t0ken-of-nats"]),
+        ("nats", "nats://127.0.0.1:4222", []),
+    ],
+)
+def test_credentials_are_secrets_wherever_a_url_has_them(store: str, url: str, secrets: list[str]) -> None:
+    """Passwords, tokens in their place, parameters; a mere user name is none."""
+    wiring = OwnWiring(model=SystemModel(stores={store: url}), credentials=Credentials(), surroundings={})
+    assert list(wiring.secrets()) == secrets
+
+
+def test_a_variable_that_says_a_name_of_the_system_is_no_secret() -> None:
+    """Hiding it would hide who is who in every record."""
+    service = ServiceModel(
+        name="orders", command=("x",), ready=ReadyWhen(kind="tcp"), env={"ME": "${ME}", "KEY": "${KEY}"}
+    )
+    wiring = OwnWiring(
+        model=SystemModel(services=(service,)),
+        credentials=Credentials(),
+        surroundings={"ME": "orders", "KEY": "s3cret-word"},
+    )
+    assert list(wiring.secrets()) == ["s3cret-word"]

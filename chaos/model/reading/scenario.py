@@ -9,6 +9,7 @@ from typing import Any
 
 from chaos.errors import ScenarioError, UsageError
 from chaos.model.effect import Ledger
+from chaos.model.link import Link
 from chaos.model.plain import BUDGET_HEADER
 from chaos.model.reading.abort_format import read_aborts
 from chaos.model.reading.compose import compose
@@ -20,7 +21,7 @@ from chaos.model.reading.load import check_baseline, check_routes, read_workload
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.scenario_format import scenario_format
 from chaos.model.reading.shape import At
-from chaos.model.reading.system import OWN, check_callees, derive_links, read_system
+from chaos.model.reading.system import OWN, check_callees, derive_links, read_system, store_addresses
 from chaos.model.reading.vocabulary import Vocabulary
 from chaos.model.scenario import (
     Baseline,
@@ -65,6 +66,8 @@ def read_scenario(
         if own is None or not _drives_the_reference(records, report):
             check_routes(records, link_map, vocabulary, report)
         _check_hosts(link_map, fields, report)
+        if own is not None:
+            _check_own_hosts(own, link_map, fields, vocabulary, report)
         if not link_map.links:
             if not report:
                 report.add(fields.place_of("system"), "no link follows from this system", "say what its services call")
@@ -168,6 +171,25 @@ def _check_hosts(link_map: LinkMap, fields: Fields, report: Report) -> None:
         what = f"{link} of the map {link_map.name} leads beyond this machine, to {quote(host)[1:-1]}"
         instead = f"if you mean it, add allow_hosts: [{quote(host)[1:-1]}] to the scenario"
         report.add(fields.place_of("links" if "links" in fields else "system"), what, instead)
+
+
+def _check_own_hosts(
+    own: SystemModel, link_map: LinkMap, fields: Fields, vocabulary: Vocabulary, report: Report
+) -> None:
+    """What the system names itself, beside its links: effects are read straight from its stores."""
+    allowed = _values(fields.get("allow_hosts", ()))
+    told = {host for _, host in beyond_loopback(link_map.links, allowed)}
+    for host in dict.fromkeys(host for _, host in beyond_loopback(_linked(own, vocabulary), allowed)):
+        if host not in told:
+            text = quote(host)[1:-1]
+            what = f"the system leads beyond this machine, to {text}"
+            report.add(fields.place_of("system"), what, f"if you mean it, add allow_hosts: [{text}] to the scenario")
+
+
+def _linked(own: SystemModel, vocabulary: Vocabulary) -> tuple[Link, ...]:
+    """Every address that the system names, as links from nobody."""
+    found = {name: one.address for name, one in own.upstreams.items()} | store_addresses(own, vocabulary.environment)
+    return tuple(Link(name=f"drill>{name}", upstream=address) for name, address in found.items())
 
 
 def _timeline(

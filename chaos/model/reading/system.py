@@ -13,7 +13,7 @@ from chaos.model.reading.shape import At
 from chaos.model.scenario import DERIVED, LinkMap
 from chaos.model.system import LOCAL, STORES, ReadyWhen, ServiceModel, SystemModel, Upstream, Variables
 
-__all__ = ["DERIVED", "OWN", "check_callees", "derive_links", "read_system"]
+__all__ = ["DERIVED", "OWN", "check_callees", "derive_links", "read_system", "store_addresses"]
 
 OWN = "own"
 """The name of a system that the scenario itself describes."""
@@ -156,6 +156,20 @@ def _links(pairs: list[tuple[str, str, bool]], model: SystemModel, addresses: Ma
             protocol = model.protocol_of(callee)
             carries = traced and protocol is Protocol.HTTP
             yield Link(name=name, protocol=protocol, traced=carries, upstream=addresses.get(callee))
+
+
+def store_addresses(model: SystemModel, environment: Mapping[str, str]) -> dict[str, str]:
+    """`host:port` of every store by URL; those that cannot be told are left out."""
+    found: dict[str, str] = {}
+    for store, written in model.stores.items():
+        try:
+            url = urlsplit(expand_environment(written, environment))
+            if written != LOCAL and url.hostname:
+                host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
+                found[store] = f"{host}:{url.port or _PORTS[store]}"
+        except (KeyError, ValueError):
+            continue
+    return found
 
 
 def _store_address(
