@@ -10,8 +10,8 @@ from chaos.model.link import Protocol
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan, WorkloadPlan
 from chaos.model.scenario import DERIVED
-from chaos.model.verdict import Cell, CellVerdict, NotJudged
-from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
+from chaos.model.verdict import Cell, CellVerdict, NotJudged, Verdict
+from chaos.oracles.algebra import HELD, Decision, Outcome, undecided, unknown
 from chaos.oracles.between import DRIVER
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS, Concern, until_ns
@@ -37,7 +37,16 @@ def judge_on_wire(case: Case, cell: Cell, look: Look) -> CellVerdict:
             case.decided[key] = _decide(case, operation, look)
         return case.decided[key]
 
-    return judge_operations(case, cell, decide, answers_for_faults=False)
+    verdict = judge_operations(case, cell, decide, answers_for_faults=False)
+    if verdict.verdict is Verdict.HOLDS and cell.fault is None and not _services_spoke(case, cell):
+        return unknown(cell, "no message of a service was seen on a traced link: is it told to call through its links?")
+    return verdict
+
+
+def _services_spoke(case: Case, cell: Cell) -> bool:
+    """Whether any operation of the cell shows a message that a service sent; the driver's own prove nothing of the system."""
+    members = case.members(cell.fault, cell.workload or "")
+    return any(hop.owes_context for _, one, _ in members for hop in case.hops.of.get(one.trace_id, ()))
 
 
 def _decide(case: Case, operation: Operation, look: Look) -> Decision:
