@@ -288,3 +288,12 @@ def test_a_reply_belongs_to_its_request() -> None:
     echoed = msgspec.structs.replace(delivered, number=0, signature="PUB _INBOX.{id}", t_ns=delivered.t_ns + MS)
     evidence = run(plan(fault(), workloads=("gateway",)), *load, asked, wire=(*trails((*load, asked)), echoed))
     assert parents(evidence, "gateway").verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("oracle", ["trace-context", "trace-parent", "retry-bound"])
+def test_the_drivers_own_messages_prove_nothing_of_the_system(oracle: str) -> None:
+    """A service that calls around its links sends nothing that could be seen: that is no reason to hold."""
+    own = tuple(one for one in trails(LOAD) if one.link.startswith("driver>"))
+    verdict = judged(run(plan(fault()), *LOAD, wire=own), f"{oracle}/none/rag")
+    assert verdict.verdict is Verdict.UNKNOWN
+    assert "no message of a service was seen on a traced link" in verdict.reason
