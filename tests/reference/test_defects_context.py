@@ -79,7 +79,10 @@ async def test_no_pool_acquire_timeout(defective: Defective, backend: Backend, p
         else:
             one["rag>postgres"].strand()
     answer = await post(backend, "rag", "/v1/search", search, Op(budget_ms=1000))
-    assert (answer.status_code, answer.json()["dependency"]) == (504, "postgres")
+    in_time = {(504, "postgres")}
+    if stall == "strand":  # the outbox may have the dead connection in hand: then the search opens one that lives
+        in_time.add((200, None))
+    assert (answer.status_code, answer.json().get("dependency")) in in_time
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(3):
             await asyncio.gather(*(post(broken, "rag", "/v1/search", search, Op(budget_ms=1000)) for _ in range(10)))
