@@ -38,7 +38,9 @@ def test_only_what_listens_here_counts(tmp_path: Path) -> None:
     assert set(listening_ports(tmp_path / "nowhere")) == set()
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="no table of sockets here")
+@pytest.mark.skipif(
+    not Path("/proc/net/tcp").exists(), reason="needs /proc/net/tcp (Linux), which shows every socket of the machine"
+)
 def test_a_real_listener_is_found() -> None:
     """One of this test's own."""
     with socket.create_server(("127.0.0.1", 0)) as server:
