@@ -7,13 +7,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
 from chaos.proxy import ToxicSpec
-from tests.proxy.http_streams import ok
+from tests.proxy.http_streams import get, ok
 
 HANG_GUARD_S = 20.0
 FOREVER_MS = 3_600_000
+HIT = get("/hit")
+ACTED = ("acted", "reply", "close")
 EVENTS = [b"data: %d\n\n" % number for number in range(1, 6)]
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -23,7 +27,12 @@ def event(number: int) -> bytes:
     return b"%x\r\n%b\r\n" % (len(EVENTS[number - 1]), EVENTS[number - 1])
 
 
-STREAM = STREAM_HEAD + b"".join(event(number) for number in range(1, 6)) + b"0\r\n\r\n"
+def until_event(number: int) -> bytes:
+    """The stream up to that event, which is left out."""
+    return STREAM_HEAD + b"".join(event(one) for one in range(1, number))
+
+
+STREAM = until_event(6) + b"0\r\n\r\n"
 
 
 def reply_to(target: str) -> bytes:
@@ -120,3 +129,15 @@ async def make_rig(rig_of: Any) -> MessageRig:
     """A new one."""
     server = Server()
     return MessageRig(await rig_of(server, protocol=Protocol.HTTP), server)
+
+
+@pytest.fixture
+async def http_link(rig_of: Any) -> MessageRig:
+    """A link of HTTP."""
+    return await make_rig(rig_of)
+
+
+async def asked(client: Any, target: str) -> None:
+    """An exchange that no fault touches."""
+    await client.send(get(target))
+    assert await client.exactly(len(reply_to(target))) == reply_to(target)

@@ -14,22 +14,10 @@ from chaos.model.link import Protocol
 from chaos.proxy import ToxicSpec
 from chaos.proxy.message.director import Director
 from tests.proxy.http_streams import get, ok, post
-from tests.proxy.message_rig import FOREVER_MS, STREAM, MessageRig, make_rig, reply_to, until
+from tests.proxy.message_rig import FOREVER_MS, HIT, STREAM, MessageRig, asked, http_link, reply_to, until
 
 FAR_NS = 3_600_000_000_000
-HIT = get("/hit")
-
-
-@pytest.fixture
-async def link(rig_of: Any) -> MessageRig:
-    """A link of HTTP."""
-    return await make_rig(rig_of)
-
-
-async def asked(client: Any, target: str) -> None:
-    """An exchange that no fault touches."""
-    await client.send(get(target))
-    assert await client.exactly(len(reply_to(target))) == reply_to(target)
+link = http_link
 
 
 def pipes(link: MessageRig) -> list[Any]:

@@ -14,11 +14,9 @@ from chaos.proxy import toxics
 from tests.proxy.api_rig import open_rig_api
 from tests.proxy.conftest import Peer, serve
 from tests.proxy.http_streams import get
-from tests.proxy.message_rig import STREAM, Server, event, reply_to
-from tests.proxy.test_message_faults import until_event
+from tests.proxy.message_rig import HIT, STREAM, Server, event, reply_to, until_event
 
 PAGE = Path(__file__).parents[2] / "docs/writing-a-message-fault.md"
-HIT = get("/hit")
 
 
 @pytest.fixture
