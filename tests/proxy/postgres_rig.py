@@ -12,6 +12,7 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 import psycopg
+import pytest
 
 from chaos.model.link import Protocol
 from chaos.model.wire_record import HOUSEKEEPING, WireRecord
@@ -19,7 +20,7 @@ from chaos.proxy import Options, Proxy, ProxySettings, Registry, ToxicSpec, open
 from chaos.system import PostgresServer
 from chaos.system.ports import Address
 
-__all__ = ["GONE", "WAIT_S", "Link", "open_link"]
+__all__ = ["GONE", "WAIT_S", "Link", "open_link", "postgres_link"]
 
 WAIT_S = 20.0
 """A guard against hanging; nothing takes nearly as long."""
@@ -115,3 +116,10 @@ async def open_link(server: PostgresServer) -> AsyncIterator[Link]:
         await direct.execute(f"DROP TABLE {table}")
     finally:
         await direct.close(timeout=WAIT_S)
+
+
+@pytest.fixture
+async def postgres_link(postgres_server: PostgresServer) -> AsyncIterator[Link]:
+    """A framed link, and a table of this test's own."""
+    async with asyncio.timeout(2 * WAIT_S), open_link(postgres_server) as opened:
+        yield opened

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
 import pytest
 
-from chaos.system import PostgresServer
-from tests.proxy.postgres_rig import GONE, WAIT_S, Link, open_link
+from tests.proxy.postgres_rig import GONE, WAIT_S, Link, postgres_link
 
-
-@pytest.fixture
-async def link(postgres_server: PostgresServer) -> AsyncIterator[Link]:
-    """A framed link, and a table of this test's own."""
-    async with asyncio.timeout(2 * WAIT_S), open_link(postgres_server) as opened:
-        yield opened
+link = postgres_link
 
 
 async def insert(connection: Any, link: Link, key: int) -> None:
