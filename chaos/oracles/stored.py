@@ -19,7 +19,8 @@ class Stored:
         self._found: dict[str, dict[str, StoredEffect]] = {}
         totals: dict[str, int] = {}
         for one in evidence.effects:
-            self._found.setdefault(one.op_id, {})[one.effect] = one
+            if one.count:  # a query may count nothing of an operation: that is as missing as one it does not name
+                self._found.setdefault(one.op_id, {})[one.effect] = one
             totals[one.effect] = totals.get(one.effect, 0) + one.count
         reads = {one.effect: one for one in evidence.effect_reads}
         self._unread: dict[str, str] = {}

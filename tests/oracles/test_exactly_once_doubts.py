@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from chaos.model.effect import StoredEffect
 from chaos.model.event import EvidenceLost, Quiet
 from chaos.model.verdict import Verdict
 from chaos.oracles import judge
@@ -46,6 +47,24 @@ def test_what_is_missing_proves_nothing_then(fields: dict[str, Any], why: str, f
     verdict = judged(TASK, OK, found, **fields)
     assert (verdict.verdict, verdict.findings) == (Verdict.UNKNOWN, ())
     assert why in verdict.reason
+
+
+@pytest.mark.parametrize(("fields", "verdict"), [(RESTLESS, Verdict.UNKNOWN), ({}, Verdict.VIOLATED)])
+def test_a_count_of_none_is_like_no_count(fields: dict[str, Any], verdict: Verdict) -> None:
+    """A query that names an operation and counts 0 knows no more than one that does not name it."""
+    task = operation(TASK, 1)
+    evidence = with_good((task, {"task": 1, "result": 1}), **fields)
+    nothing = StoredEffect(effect="memory", op_id=task.op_id, count=0)
+    found = judge(msgspec.structs.replace(evidence, effects=(*evidence.effects, nothing)))
+    assert cell(found, "exactly-once/none/agent").verdict is verdict
+
+
+def test_a_count_of_none_is_no_phantom() -> None:
+    """Others that stand in the table and left nothing are nobody's effects."""
+    evidence = with_good()
+    nothing = StoredEffect(effect="memory", op_id="somebody", count=0)
+    found = judge(msgspec.structs.replace(evidence, effects=(*evidence.effects, nothing)))
+    assert cell(found, "exactly-once/none/all").verdict is Verdict.HOLDS
 
 
 @pytest.mark.parametrize("fields", [REMOVED, UNRECORDED])
