@@ -10,7 +10,7 @@ __all__ = ["Answer", "AnswerKind", "EffectState", "Operation", "Unmet"]
 
 
 class AnswerKind(StrEnum):
-    """What the caller got. `accepted` is a PubAck or 202 whose completion never came within the wait."""
+    """What the caller got. `accepted` is a PubAck whose completion never came within the wait; a 202 that nothing completes is `ok`."""
 
     OK = "ok"
     ERROR = "error"
@@ -56,7 +56,7 @@ class Unmet(Data, frozen=True, kw_only=True):
 class Operation(Data, frozen=True, kw_only=True):
     """One unit of workload. Times are CLOCK_MONOTONIC nanoseconds; `end_ns` is 0 when no answer came within the wait.
 
-    `accepted_ns` is when a PubAck or 202 came (asynchronous work), else 0. `route` holds the links this operation may use.
+    `accepted_ns` is when a PubAck or 202 came (work that is done later), else 0. `route` holds the links this operation may use.
     `deadline_ms` is D, the budget sent; the driver itself waits until D + max(2 s, D).
     """
 

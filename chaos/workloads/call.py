@@ -19,12 +19,14 @@ __all__ = ["Call", "Outcome", "new_call", "plain_call"]
 class Outcome:
     """What an operation came to: its answer, and the declarations an ok answer did not meet.
 
-    `proves_effect` is False where an ok answer does not say that the work is done, only that it was passed on.
+    `proves_effect` is False where an ok answer does not say that the work is done, only that it was passed on. `bare` is the answer by its
+    status alone, where the scenario expects one that is no success: what became of a write is told by that.
     """
 
     answer: Answer
     unmet: tuple[Unmet, ...] = ()
     proves_effect: bool = True
+    bare: Answer | None = None
 
 
 @dataclass(slots=True, kw_only=True)

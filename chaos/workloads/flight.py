@@ -126,7 +126,7 @@ def _record(departure: Departure, call: Call, start_ns: int, outcome: Outcome) -
         end_ns=call.ended_ns,
         deadline_ms=call.deadline_ms,
         answer=outcome.answer,
-        effect=effect_of(outcome.answer, writes=kind.writes, proven=outcome.proves_effect),
+        effect=effect_of(outcome.bare or outcome.answer, writes=kind.writes, proven=outcome.proves_effect),
         trace_id=call.trace_id,
         route=kind.route,
         accepted_ns=call.accepted_ns,

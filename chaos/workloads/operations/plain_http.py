@@ -24,6 +24,7 @@ __all__ = ["compile_http"]
 _PATH_CHARS = "/?&=+,;:@!$'()*~%[]-._"
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 _AGENT = "chaos-drill"
+_ACCEPTED = 202
 
 Fields = Callable[[Call], list[tuple[str, str]]]
 
@@ -37,6 +38,8 @@ def compile_http(to: str, operation: PlainOperation, request: HttpRequest) -> Ru
         dialer = doors.plain.dialers["http", to]
         head, body = build(call, f"{dialer.host}:{dialer.port}")
         reply = await exchange(call, dialer, head, body)
+        if reply.status == _ACCEPTED:
+            call.accepted()
         return Outcome(answer=reply.answer) if reply.status is None else judge.outcome(call, reply)
 
     return run
@@ -94,7 +97,9 @@ class _Judge:
             unmet.insert(0, Unmet(check="status", expected=_either(self._statuses), seen=seen))
         if 200 <= status < 300 and not degraded:
             unmet += _hidden_error(reply, declared=bool(self._checks))
-        return Outcome(answer=answer, unmet=tuple(unmet))
+        # RFC 9110, 15.3.3: whether accepted work is ever done stays open.
+        done = 200 <= status < 300 and status != _ACCEPTED
+        return Outcome(answer=answer, unmet=tuple(unmet), proves_effect=done, bare=reply.answer)
 
 
 def _either(statuses: frozenset[int]) -> str:
