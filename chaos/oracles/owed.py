@@ -9,7 +9,7 @@
 | unknown: an error, no answer                    | none or one     | none or one of each            | all or none      |
 
 An operation without a completion (one that is answered at once) has other effects only; accepted all the same (a 202), it owes each of
-them. Where others are stored, the completion must be: it is what tells of them. `at_least_once` allows more than one.
+them, once the work is done. Where others are stored, the completion must be: it is what tells of them. `at_least_once` allows more than one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def end_of(operation: Operation) -> End:
     """How it ended. A completion that is an error is an end like any other; the caller has seen it."""
     if operation.effect is EffectState.APPLIED:
         return End.APPLIED
-    if operation.answer.kind is AnswerKind.ACCEPTED:
+    if operation.answer.kind is AnswerKind.ACCEPTED or (operation.ok and operation.accepted_ns):
         return End.ACCEPTED
     if operation.asynchronous and operation.answer.kind is AnswerKind.ERROR and operation.first_byte_ns:
         return End.COMPLETED
