@@ -59,7 +59,7 @@ async def audit(ledger: Ledger, access: Access, limits: Limits) -> Audit:
     reads: list[EffectsRead] = []
     effects: list[StoredEffect] = []
     async with _lines(access, limits) as stores:
-        quiet = await _come_to_rest(ledger, stores, limits.quiet_s)
+        quiet = await _come_to_rest(ledger, access, stores, limits.quiet_s)
         until_s = time.monotonic() + limits.read_s
         for kind in ledger.effects:
             read, found = await _read(kind, stores, until_s)
@@ -77,22 +77,22 @@ async def _lines(access: Access, limits: Limits) -> AsyncIterator[_Stores]:
         yield _Stores(postgres=postgres, nats=nats)
 
 
-async def _come_to_rest(ledger: Ledger, stores: _Stores, within_s: float) -> Quiet:
+async def _come_to_rest(ledger: Ledger, access: Access, stores: _Stores, within_s: float) -> Quiet:
     """Look until nothing is under way: work of others announces its end to nobody, it can only be asked for."""
     began_s = time.monotonic()
     rest = Rest(began_s, within_s)
-    while not rest.take(await _look(ledger, stores), time.monotonic()):  # noqa: ASYNC110 - stores of others signal nothing
+    while not rest.take(await _look(ledger, access, stores), time.monotonic()):  # noqa: ASYNC110 - stores of others signal nothing
         await anyio.sleep(_LOOK_EVERY_S)
     now_ns = time.monotonic_ns()
     return Quiet(t_ns=now_ns, reached=rest.reached, waited_ms=round(now_ns / 1e6 - began_s * 1e3, 1), left=rest.left)
 
 
-async def _look(ledger: Ledger, stores: _Stores) -> Look:
-    """One look at every store that keeps a declared effect."""
+async def _look(ledger: Ledger, access: Access, stores: _Stores) -> Look:
+    """One look at every store of the system: a row may have yet to come out of a stream, and a message out of a transaction."""
     look = Look()
-    if ledger.unfinished or any(isinstance(one.read, SqlRead) for one in ledger.effects):
+    if access.postgres_dsn or ledger.unfinished or any(isinstance(one.read, SqlRead) for one in ledger.effects):
         look += await _seen(stores.postgres, lambda store: store.look(ledger.unfinished))
-    if any(isinstance(one.read, StreamRead) for one in ledger.effects):
+    if access.nats_url or any(isinstance(one.read, StreamRead) for one in ledger.effects):
         look += await _seen(stores.nats, lambda store: store.look(ledger.streams))
     return look
 

@@ -24,6 +24,9 @@ _CLOSE_WITHIN_S = 1.0
 _AT_ONCE = 500
 _MOST = 1_000_000
 _MOST_PLACES = 5
+_NO_JETSTREAM = frozenset(
+    {None, 10039, 10076}
+)  # nobody there to answer; not enabled for the account; not enabled at all
 _FORGET_US_S = 30.0  # the server removes our consumer by itself should we not come to it
 
 
@@ -35,7 +38,7 @@ class JetStream:
         self._manager = client.jetstream(timeout=call_s)
 
     async def look(self, streams: Sequence[str] | None) -> Look:
-        """What consumers of these streams (of all by default) have yet to get or to acknowledge."""
+        """What consumers of these streams (of all by default) have yet to get or to acknowledge; nothing where there is no JetStream."""
         look = Look()
         with _translated(), anyio.fail_after(self._call_s):
             for stream in await self._streams():
@@ -68,11 +71,17 @@ class JetStream:
         return found.effects(), stream.state.last_seq - stream.state.messages
 
     async def _streams(self) -> list[StreamInfo]:
+        from nats.js.errors import ServiceUnavailableError
+
         found: list[StreamInfo] = []
-        while page := await self._manager.streams_info(len(found)):
-            found += page
-            if len(page) < 256:
-                break
+        try:
+            while page := await self._manager.streams_info(len(found)):
+                found += page
+                if len(page) < 256:
+                    break
+        except ServiceUnavailableError as error:
+            if error.err_code not in _NO_JETSTREAM:
+                raise
         return found
 
     async def _consumers(self, stream: str) -> list[ConsumerInfo]:
