@@ -13,9 +13,13 @@ __all__ = ["needed_parts", "plan_secrets"]
 
 
 def needed_parts(plan: Plan) -> Collection[str]:
-    """What must be installed: `postgres`, `nats`, `reference`."""
+    """What must be installed: `postgres`, `nats`, `reference`, and `asyncpg` where we ask a Postgres ourselves."""
     own = plan.scenario.own
-    return ("postgres", "nats", "reference") if own is None else local_stores(own)
+    if own is None:
+        return ("postgres", "nats", "reference")
+    audited = plan.leaves_effects and "postgres" in own.stores
+    asks = audited or any(one.spec.kind == "sql" for one in plan.workloads)
+    return local_stores(own) | ({"asyncpg"} if asks else frozenset())
 
 
 def plan_secrets(plan: Plan) -> frozenset[str]:

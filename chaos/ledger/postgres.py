@@ -82,11 +82,11 @@ class Postgres:
 @asynccontextmanager
 async def open_postgres(access: Access, call_s: float) -> AsyncIterator[Postgres]:
     """Connect, and close politely but not for long. Raises UnreadableError when there is no connection to be had."""
-    import asyncpg
-
     if not access.postgres_dsn:
         raise UnreadableError("it is not known where this system keeps its Postgres")
     with _translated(), anyio.fail_after(call_s):
+        import asyncpg
+
         connection = await asyncpg.connect(
             access.postgres_dsn,
             timeout=call_s,
@@ -114,11 +114,13 @@ def _effect(row: Any) -> tuple[str, int]:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Failures of the store as one error; the server's text names tables and columns, which is what mends a query."""
-    import asyncpg
-
+    try:
+        import asyncpg
+    except ImportError as error:
+        raise UnreadableError("asyncpg, which reads Postgres, is not installed") from error
     try:
         yield
     except TimeoutError as error:
         raise UnreadableError("Postgres did not answer in time") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError) as error:
         raise UnreadableError(f"Postgres says: {type(error).__name__}: {error}") from error

@@ -43,7 +43,7 @@ def examine() -> tuple[Check, ...]:
 
 def require_installed(parts: Collection[str] = ("postgres", "nats", "reference")) -> None:
     """Raise NotReadyError, with the command that installs it, if one of these parts is missing."""
-    checks = {"postgres": _postgres, "nats": _nats, "reference": _reference}
+    checks = {"postgres": _postgres, "nats": _nats, "reference": _reference, "asyncpg": _asyncpg}
     missing = [check for name, look in checks.items() if name in parts and not (check := look()).ok]
     if missing:
         what = "; ".join(f"{check.name}: {check.found}" for check in missing)
@@ -95,6 +95,16 @@ def _reference() -> Check:
         ok=not missing,
         found=f"missing: {', '.join(missing)}" if missing else "all packages are there",
         mend="pip install 'chaos-drill[local,reference]'",
+    )
+
+
+def _asyncpg() -> Check:
+    there = _importable("asyncpg")
+    return Check(
+        name="asyncpg",
+        ok=there,
+        found="there" if there else "missing; the drill asks Postgres itself, for effects or with SQL operations",
+        mend="pip install 'chaos-drill[local]'",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 
@@ -193,6 +194,23 @@ async def test_a_system_without_a_store_says_so() -> None:
     )
     done = await audit(Ledger(effects=kinds), Access(), Limits(quiet_s=0.1))
     assert all("not known where" in (one.error or "") for one in done.reads)
+
+
+async def test_a_missing_driver_is_evidence_not_an_end(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows cannot be read without asyncpg; messages can."""
+    await stores.event("a")
+    monkeypatch.setitem(sys.modules, "asyncpg", None)
+    done = await audit(stores.ledger, stores.access, Limits(quiet_s=0.1))
+    assert (error(done, "order"), error(done, "event")) == ("asyncpg, which reads Postgres, is not installed", None)
+    assert not done.quiet.reached
+
+
+async def test_a_server_of_the_wrong_kind_is_evidence_not_an_end(stores: Stores) -> None:
+    """What asyncpg raises of its own is no error of Postgres."""
+    dsn = f"{stores.access.postgres_dsn}&target_session_attrs=read-only"
+    access = Access(postgres_dsn=dsn, nats_url=stores.access.nats_url)
+    done = await audit(stores.ledger, access, Limits(quiet_s=0.1))
+    assert "TargetServerAttributeNotMatched" in (error(done, "order") or "")
 
 
 def test_access_shows_no_credentials() -> None:
