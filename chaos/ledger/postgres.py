@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -27,6 +27,14 @@ WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() AND datname = current_d
 ORDER BY pid
 """
 
+# Sessions of other roles tell a role without pg_read_all_stats neither whether they are inside a transaction nor what kind they are.
+_HIDDEN = """
+SELECT coalesce(usename, ''), pid, current_user::text
+FROM pg_stat_activity
+WHERE query = '<insufficient privilege>' AND pid <> pg_backend_pid() AND datname = current_database()
+ORDER BY 1, pid
+"""
+
 
 class Postgres:
     """One connection of ours. Every call keeps `call_s` as its deadline and raises UnreadableError."""
@@ -37,7 +45,7 @@ class Postgres:
         self._call_s = call_s
 
     async def look(self, unfinished: Iterable[Unfinished]) -> Look:
-        """What is left to be done, and who is inside a transaction."""
+        """What is left to be done, who is inside a transaction, and of whom that cannot be seen."""
         with _translated(), anyio.fail_after(self._call_s):
             left: list[str] = []
             for one in unfinished:
@@ -50,8 +58,10 @@ class Postgres:
                 if number:
                     left.append(f"{number} in {one.name}")
             rows = [tuple(row) for row in await self._connection.fetch(_OPEN)]
+            hidden = [tuple(row) for row in await self._connection.fetch(_HIDDEN)]
         left += [f"a transaction of {name} ({state})" for name, state, _, _ in rows]
-        return Look(tuple(left), tuple(rows))
+        left += _unseen(hidden)
+        return Look(tuple(left), (*rows, *hidden))
 
     async def read(self, kind: EffectKind) -> list[StoredEffect]:
         """Everything the query of this effect finds."""
@@ -99,6 +109,15 @@ async def open_postgres(access: Access, call_s: float) -> AsyncIterator[Postgres
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN_S):
             await connection.close(timeout=_CLOSE_WITHIN_S)
         connection.terminate()
+
+
+def _unseen(hidden: Sequence[tuple[Any, ...]]) -> list[str]:
+    """Sessions that may hold a transaction open, in a line; how to see into them is what mends it."""
+    if not hidden:
+        return []
+    roles, ours = ", ".join(sorted({role for role, _, _ in hidden})), hidden[0][2]
+    many = "1 session" if len(hidden) == 1 else f"{len(hidden)} sessions"
+    return [f"{many} of {roles} whose transactions cannot be seen (GRANT pg_read_all_stats TO {ours})"]
 
 
 def _effect(row: Any) -> tuple[str, int]:
