@@ -42,7 +42,7 @@ async def test_a_session_that_cannot_be_seen_into_is_no_rest(watcher: Access) ->
     done = await audit(LEDGER, watcher, Limits(quiet_s=0.5))
     assert not done.quiet.reached
     [left] = done.quiet.left
-    assert left.startswith("1 session of postgres whose transactions cannot be seen (GRANT pg_read_all_stats TO w")
+    assert left.startswith("1 session of chaos_admin whose transactions cannot be seen (GRANT pg_read_all_stats TO w")
     assert [one.op_id for one in done.effects] == ["a"]
 
 
