@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaos.proxy.message.http_asked import HttpTurn, Requests
 from chaos.proxy.message.http_body import Body, ChunkedBody, LengthBody, UntilCloseBody
+from chaos.proxy.message.http_half import BODY, HEAD, RAW, Half
 from chaos.proxy.message.http_items import Blocks, Chunks, Events, Items
 from chaos.proxy.message.turn import Part, Piece
 from chaos.wire.http1_head import MAX_HEAD, ReplyHead, head_end, parse_reply_head
@@ -11,53 +12,25 @@ from chaos.wire.http1_request import skip_empty_lines
 
 __all__ = ["Replies"]
 
-_HEAD, _BODY, _RAW = range(3)
 _H = ord("H")
 
 
-class Replies:
+class Replies(Half):
     """Cuts answers, each the oldest open turn's.
 
     An answer that cannot be cut takes all that follows with it: it belongs to its turn and has no end.
     """
 
     def __init__(self, requests: Requests) -> None:
-        self.carry = b""
+        super().__init__()
         self._requests = requests
-        self._state = _HEAD
         self._turn: HttpTurn | None = None
-        self._body: Body | None = None
         self._items: Items = Blocks()
-
-    @property
-    def amid(self) -> bool:
-        """Whether an answer has begun and is not over."""
-        return self._state == _BODY
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Pieces of what came."""
-        if self.carry:
-            data, self.carry = self.carry + data, b""
-        pieces: list[Piece] = []
-        pos, end = 0, len(data)
-        while pos < end:
-            if self._state == _HEAD:
-                stop = self._head(data, pos, pieces)
-            elif self._state == _BODY:
-                stop = self._rest(data, pos, pieces)
-            else:
-                pieces.append(_piece(data[pos:], self._turn))
-                break
-            if stop == pos:
-                self.carry = data[pos:]
-                break
-            pos = stop
-        return pieces
 
     def ended(self) -> list[Piece]:
         """The stream is over, and with it an answer without a length."""
         kept, self.carry = self.carry, b""
-        if self._state == _BODY and isinstance(self._body, UntilCloseBody):
+        if self._state == BODY and isinstance(self._body, UntilCloseBody):
             return [self._last(_piece(kept, self._turn))]
         return [_piece(kept, self._turn)] if kept else []
 
@@ -86,11 +59,11 @@ class Replies:
             pieces.append(self._last(piece))
         else:
             pieces.append(piece)
-            self._state, self._body = _BODY, body
+            self._state, self._body = BODY, body
             self._items = Events() if head.event_stream else Chunks() if head.chunked else Blocks()
         if tunnels:
             self._requests.go_raw()
-            self._state = _RAW
+            self._state = RAW
         return end
 
     def _rest(self, data: bytes, pos: int, pieces: list[Piece]) -> int:
@@ -109,17 +82,20 @@ class Replies:
             return self._go_raw(data, pos, turn, pieces)
         return pos
 
+    def _beyond(self, data: bytes) -> Piece:
+        return _piece(data, self._turn)
+
     def _last(self, piece: Piece) -> Piece:
         """The answer's last piece, which ends its turn."""
         turn, self._turn, self._body = self._turn, None, None
-        self._state = _HEAD
+        self._state = HEAD
         if turn is None:
             return piece
         self._requests.answered(turn)
         return piece._replace(part=piece.part | Part.REPLY | Part.DONE)
 
     def _go_raw(self, data: bytes, pos: int, turn: HttpTurn | None, pieces: list[Piece]) -> int:
-        self._state, self._turn = _RAW, turn
+        self._state, self._turn = RAW, turn
         pieces.append(_piece(data[pos:], turn))
         return len(data)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections import deque
 
-from chaos.proxy.message.http_body import Body, ChunkedBody, Kind, LengthBody
+from chaos.proxy.message.http_body import ChunkedBody, Kind, LengthBody
+from chaos.proxy.message.http_half import BODY, HEAD, RAW, TUNNEL, Half
 from chaos.proxy.message.turn import Part, Piece, Turn
 from chaos.wire.http1_head import MAX_HEAD, head_end, parse_request_head, starts_like_http
 from chaos.wire.http1_request import MAX_OPEN, skip_empty_lines
 
 __all__ = ["HttpTurn", "Requests"]
 
-_HEAD, _BODY, _TUNNEL, _RAW = range(4)
 _EXPECTS = re.compile(rb"\n[Ee][Xx][Pp][Ee][Cc][Tt][ \t]*:[ \t]*100-[Cc][Oo][Nn][Tt][Ii][Nn][Uu][Ee]")
 _CONNECTION = re.compile(rb"\n[Cc][Oo][Nn][Nn][Ee][Cc][Tt][Ii][Oo][Nn][ \t]*:([^\r\n]*)")
 
@@ -32,50 +32,22 @@ class HttpTurn(Turn):
         self.closes = b"keep-alive" not in words if self.old else b"close" in words
 
 
-class Requests:
+class Requests(Half):
     """Cuts requests. `open` are the turns that wait for their answers, oldest first.
 
     A body that cannot be cut takes all that follows with it: it belongs to its turn and has no end.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.open: deque[HttpTurn] = deque()
-        self.carry = b""
-        self._state = _HEAD
         self._turn: HttpTurn | None = None
-        self._body: Body | None = None
         self._passed_tunnel = False
 
     @property
     def raw(self) -> bool:
         """Whether nothing is cut any more."""
-        return self._state == _RAW
-
-    @property
-    def amid(self) -> bool:
-        """Whether a request has begun and is not over."""
-        return self._state == _BODY
-
-    def feed(self, data: bytes) -> list[Piece]:
-        """Pieces of what came."""
-        if self.carry:
-            data, self.carry = self.carry + data, b""
-        pieces: list[Piece] = []
-        pos, end = 0, len(data)
-        while pos < end:
-            if self._state == _HEAD:
-                stop = self._head(data, pos, pieces)
-            elif self._state == _BODY:
-                stop = self._rest(data, pos, pieces)
-            else:
-                self._passed_tunnel = True
-                pieces.append(Piece(data[pos:], self._turn if self.raw else None))
-                break
-            if stop == pos:  # the rest is the beginning of something
-                self.carry = data[pos:]
-                break
-            pos = stop
-        return pieces
+        return self._state == RAW
 
     def answered(self, turn: HttpTurn) -> None:
         """A turn has its answer, or will never have one."""
@@ -84,12 +56,12 @@ class Requests:
 
     def tunnel_refused(self) -> None:
         """The answer to what asked for another protocol is an ordinary one: the connection goes on as HTTP."""
-        if self._state == _TUNNEL:
-            self._state = _RAW if self._passed_tunnel else _HEAD
+        if self._state == TUNNEL:
+            self._state = RAW if self._passed_tunnel else HEAD
 
     def go_raw(self) -> None:
         """Nothing is cut from here on."""
-        self._state, self._turn = _RAW, None
+        self._state, self._turn = RAW, None
 
     def _head(self, data: bytes, pos: int, pieces: list[Piece]) -> int:
         start = skip_empty_lines(data, pos)
@@ -114,7 +86,7 @@ class Requests:
         turn.waits = _EXPECTS.search(data, start, end) is not None
         pieces.append(Piece(data[pos:end], turn, Part.FIRST))
         self._turn, self._body = turn, ChunkedBody() if head.length is None else LengthBody(head.length)
-        self._state = _BODY
+        self._state = BODY
         return end
 
     def _rest(self, data: bytes, pos: int, pieces: list[Piece]) -> int:
@@ -132,11 +104,15 @@ class Requests:
             self._turn = self._body = None
             self._over(turn)
         elif body.bad:
-            self._state = _RAW
+            self._state = RAW
             pieces.append(Piece(data[pos:], turn))
             return len(data)
         return pos
 
+    def _beyond(self, data: bytes) -> Piece:
+        self._passed_tunnel = True
+        return Piece(data, self._turn if self.raw else None)
+
     def _over(self, turn: HttpTurn) -> None:
-        self._state = _TUNNEL if turn.tunnel and turn in self.open else _HEAD
+        self._state = TUNNEL if turn.tunnel and turn in self.open else HEAD
         self._passed_tunnel = False
