@@ -8,14 +8,14 @@ from typing import Protocol
 
 from chaos.wire.http1_head import MAX_HEAD
 
-__all__ = ["Body", "ChunkedBody", "LengthBody", "See", "UntilCloseBody"]
+__all__ = ["EMPTY_LINES", "MAX_LINE", "Body", "ChunkedBody", "LengthBody", "See", "UntilCloseBody", "chunk_size"]
 
 See = Callable[[bytes, int, int], None]
 """Is shown the payload `data[start:stop]` of a body, piece by piece."""
 
 _SIZE, _AFTER_DATA, _TRAILER = range(3)  # what the next line of a chunked body is
-_EMPTY = (b"\r\n", b"\n")
-_MAX_LINE = 8_192
+EMPTY_LINES = (b"\r\n", b"\n")
+MAX_LINE = 8_192
 _SIZE_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
 
 
@@ -93,7 +93,7 @@ class ChunkedBody:
     def _take_line(self, data: bytes, pos: int, end: int) -> int:
         newline = data.find(b"\n", pos)
         stop = newline + 1 if newline >= 0 else end
-        if len(self._line) + stop - pos > _MAX_LINE:
+        if len(self._line) + stop - pos > MAX_LINE:
             self.bad = True
         elif newline < 0:
             self._line += data[pos:]
@@ -104,14 +104,20 @@ class ChunkedBody:
 
     def _act_on(self, line: bytes) -> None:
         if self._step == _SIZE:
-            match = _SIZE_LINE.fullmatch(line)
-            self.bad = match is None
-            self._left = 0 if match is None else int(match[1], 16)
+            size = chunk_size(line)
+            self.bad = size is None
+            self._left = size or 0
             self._step = _AFTER_DATA if self._left else _TRAILER
         elif self._step == _AFTER_DATA:
-            self.bad = line not in _EMPTY
+            self.bad = line not in EMPTY_LINES
             self._step = _SIZE
         else:
             self._trailer_bytes += len(line)
-            self.done = line in _EMPTY
+            self.done = line in EMPTY_LINES
             self.bad = self._trailer_bytes > MAX_HEAD
+
+
+def chunk_size(line: bytes) -> int | None:
+    """What the line that begins a chunk says; None if it says nothing."""
+    match = _SIZE_LINE.fullmatch(line)
+    return None if match is None else int(match[1], 16)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
+from chaos.wire import http1_body
+from chaos.wire.http1_body import EMPTY_LINES, MAX_LINE, chunk_size
 from chaos.wire.http1_head import MAX_HEAD
 
 __all__ = ["Bit", "Body", "ChunkedBody", "Kind", "LengthBody", "UntilCloseBody"]
-
-_MAX_LINE = 8_192
-_SIZE_LINE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r?\n")
-_EMPTY = (b"\r\n", b"\n")
 
 
 class Kind(Enum):
@@ -41,31 +38,21 @@ class Body(Protocol):
         """The bits of `data[pos:]`, in order; what is not in them is behind the body, or the beginning of a line."""
 
 
-class LengthBody:
+class LengthBody(http1_body.LengthBody):
     """A body of a known length."""
 
-    __slots__ = ("_left", "bad", "done")
-
-    def __init__(self, length: int) -> None:
-        self._left = length
-        self.done = length == 0
-        self.bad = False
+    __slots__ = ()
 
     def cut(self, data: bytes, pos: int) -> list[Bit]:
         """At most what is left."""
-        stop = min(pos + self._left, len(data))
-        self._left -= stop - pos
-        self.done = self._left == 0
+        stop = self.advance(data, pos, None)
         return [Bit(pos, stop, Kind.DATA)] if stop > pos else []
 
 
-class UntilCloseBody:
+class UntilCloseBody(http1_body.UntilCloseBody):
     """The body of a reply without a length: it ends with the stream."""
 
-    __slots__ = ("bad", "done")
-
-    def __init__(self) -> None:
-        self.done = self.bad = False
+    __slots__ = ()
 
     def cut(self, data: bytes, pos: int) -> list[Bit]:
         """Everything."""
@@ -97,7 +84,7 @@ class ChunkedBody:
                 pos = stop
                 continue
             newline = data.find(b"\n", pos)
-            if (end if newline < 0 else newline) - pos > _MAX_LINE:
+            if (end if newline < 0 else newline) - pos > MAX_LINE:
                 self.bad = True
             if newline < 0 or self.bad:
                 break
@@ -110,15 +97,15 @@ class ChunkedBody:
     def _line(self, line: bytes) -> Kind:
         if self._last:
             self._trailer_bytes += len(line)
-            self.done = line in _EMPTY
+            self.done = line in EMPTY_LINES
             self.bad = self._trailer_bytes > MAX_HEAD
         elif self._behind:
             self._behind = False
-            self.bad = line not in _EMPTY
+            self.bad = line not in EMPTY_LINES
         else:
-            match = _SIZE_LINE.fullmatch(line)
-            self.bad = match is None
-            self._left = 0 if match is None else int(match[1], 16)
+            size = chunk_size(line)
+            self.bad = size is None
+            self._left = size or 0
             self._last = self._left == 0
             return Kind.FRAME if self._last else Kind.SIZE
         return Kind.FRAME
