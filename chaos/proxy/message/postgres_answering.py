@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from chaos.proxy.message.postgres_talk import Ends, Question, Talk
+from chaos.proxy.message.postgres_talk import Ends, Question, Talk, take
 from chaos.proxy.message.turn import Part, Piece
 from chaos.wire.messages import MAX_MESSAGE_BYTES
 
@@ -55,7 +55,7 @@ class Answering:
 
     def give_up(self) -> bytes:
         """What was kept back."""
-        return self._take(len(self._buffer))
+        return take(self._buffer, len(self._buffer))
 
     def feed(self, data: bytes) -> list[Piece]:
         """What can go on."""
@@ -71,14 +71,14 @@ class Answering:
     def _next(self) -> Piece | None:
         talk = self._talk
         if talk.raw:
-            return Piece(self._take(len(self._buffer)))
+            return Piece(take(self._buffer, len(self._buffer)))
         if self._rest:
             return self._continue()
         if talk.encrypting:
             if self._buffer[0] != _NO:
                 return self._raw()
             talk.encrypting = False
-            return Piece(self._take(1))
+            return Piece(take(self._buffer, 1))
         return self._message() if len(self._buffer) >= 5 else None
 
     def _message(self) -> Piece | None:
@@ -176,10 +176,10 @@ class Answering:
             stop += 1 + size
         question.answered += most - left
         if left and stop < len(buffer) and buffer[stop] == _ASKS:
-            return Piece(self._take(stop))
+            return Piece(take(self._buffer, stop))
         if not left:
             self._talk.finish(question, self._talk.state)
-        return Piece(self._take(stop), question, Part.REPLY if left else _OVER)
+        return Piece(take(self._buffer, stop), question, Part.REPLY if left else _OVER)
 
     def _begin(self, size: int, turn: Question | None, part: Part, *, item: int = 0) -> Piece:
         """A message, or as much of it as there is."""
@@ -188,24 +188,14 @@ class Answering:
         self._last = part | Part.ENDS if item else part
         self._passing, self._item = turn, item
         part = self._last & ~_AT_LAST if self._rest else self._last
-        return Piece(self._take(nbytes), turn, part | Part.ITEM if item else part, item)
+        return Piece(take(self._buffer, nbytes), turn, part | Part.ITEM if item else part, item)
 
     def _continue(self) -> Piece:
         nbytes = min(self._rest, len(self._buffer))
         self._rest -= nbytes
         part = self._last & ~_AT_LAST if self._rest else self._last
-        return Piece(self._take(nbytes), self._passing, part, self._item)
+        return Piece(take(self._buffer, nbytes), self._passing, part, self._item)
 
     def _raw(self) -> Piece:
         self._talk.raw = True
-        return Piece(self._take(len(self._buffer)))
-
-    def _take(self, nbytes: int) -> bytes:
-        if nbytes == len(self._buffer):
-            taken = bytes(self._buffer)
-            self._buffer.clear()
-            return taken
-        with memoryview(self._buffer) as view:
-            taken = bytes(view[:nbytes])
-        del self._buffer[:nbytes]
-        return taken
+        return Piece(take(self._buffer, len(self._buffer)))

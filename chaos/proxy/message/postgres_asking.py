@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from chaos.proxy.message.postgres_talk import Ends, Question, Talk
+from chaos.proxy.message.postgres_talk import Ends, Question, Talk, take
 from chaos.proxy.message.turn import Part, Piece
 from chaos.wire.messages import MAX_MESSAGE_BYTES
 
@@ -201,11 +201,4 @@ class Asking:
 
     def _take(self, nbytes: int) -> bytes:
         self._seen = 0
-        if nbytes == len(self._buffer):
-            taken = bytes(self._buffer)
-            self._buffer.clear()
-            return taken
-        with memoryview(self._buffer) as view:
-            taken = bytes(view[:nbytes])
-        del self._buffer[:nbytes]
-        return taken
+        return take(self._buffer, nbytes)

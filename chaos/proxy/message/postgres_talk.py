@@ -12,7 +12,7 @@ from enum import Enum
 
 from chaos.proxy.message.turn import Turn
 
-__all__ = ["MOST_OPEN", "Ends", "Question", "Talk", "commits", "state_after"]
+__all__ = ["MOST_OPEN", "Ends", "Question", "Talk", "commits", "state_after", "take"]
 
 MOST_OPEN = 4_096
 """Questions that may wait for their answers; beyond that nothing is cut any more."""
@@ -152,3 +152,15 @@ def _words(turn: Turn) -> list[re.Match[str]]:
     """The statements about transactions; a simple query may hold several statements."""
     parts = (part.strip() for unit in turn.units for part in unit.signature.split(";"))
     return [found for part in parts if (found := _WORD.fullmatch(part)) is not None]
+
+
+def take(buffer: bytearray, nbytes: int) -> bytes:
+    """The first so many bytes, which leave the buffer."""
+    if nbytes == len(buffer):
+        taken = bytes(buffer)
+        buffer.clear()
+        return taken
+    with memoryview(buffer) as view:
+        taken = bytes(view[:nbytes])
+    del buffer[:nbytes]
+    return taken
