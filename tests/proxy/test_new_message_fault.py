@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chaos.proxy import toxics
 from tests.proxy.api_rig import open_rig_api
 from tests.proxy.conftest import Peer, serve
 from tests.proxy.http_streams import get
 from tests.proxy.message_rig import HIT, STREAM, Server, event, reply_to, until_event
-
-PAGE = Path(__file__).parents[2] / "docs/writing-a-message-fault.md"
+from tests.proxy.shown_toxic import shown_toxic
 
 
 @pytest.fixture
-def leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def leak(tmp_path: Path) -> Iterator[str]:
     """The page's example as a file of the folder, for one test."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 1
-    assert len(blocks[0].splitlines()) < 50
-    (tmp_path / "leak.py").write_text(blocks[0], encoding="utf-8")
-    monkeypatch.setattr(toxics, "__path__", [*toxics.__path__, str(tmp_path)])
-    for name, kind in toxics.load_types().items():
-        monkeypatch.setitem(toxics.TOXIC_TYPES, name, kind)
-    yield "leak"
-    sys.modules.pop("chaos.proxy.toxics.leak")
+    with shown_toxic("writing-a-message-fault.md", "leak", tmp_path, below_lines=50) as shown:
+        yield shown
 
 
 @pytest.mark.parametrize(

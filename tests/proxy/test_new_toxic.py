@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -14,22 +12,14 @@ import pytest
 from chaos.proxy import toxics
 from chaos.proxy.stage import MS, End
 from tests.proxy.api_rig import echo_server, joined, open_rig_api
-
-PAGE = Path(__file__).parents[2] / "docs/writing-a-toxic.md"
+from tests.proxy.shown_toxic import shown_toxic
 
 
 @pytest.fixture
-def hiccup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def hiccup(tmp_path: Path) -> Iterator[str]:
     """The page's example as a file of the folder, for one test."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 1
-    assert len(blocks[0].splitlines()) < 65
-    (tmp_path / "hiccup.py").write_text(blocks[0], encoding="utf-8")
-    monkeypatch.setattr(toxics, "__path__", [*toxics.__path__, str(tmp_path)])
-    for name, kind in toxics.load_types().items():
-        monkeypatch.setitem(toxics.TOXIC_TYPES, name, kind)
-    yield "hiccup"
-    sys.modules.pop("chaos.proxy.toxics.hiccup")
+    with shown_toxic("writing-a-toxic.md", "hiccup", tmp_path, below_lines=65) as shown:
+        yield shown
 
 
 def test_it_is_found_by_being_there(hiccup: str) -> None:
