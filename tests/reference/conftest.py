@@ -48,7 +48,7 @@ def make_backend(
 
 @pytest.fixture(scope="session")
 def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
-    """The correct backend, started once."""
+    """The correct backend, started once; a file may have one of its own by this name."""
     backend = make_backend()
     backend.start()
     return backend
@@ -56,7 +56,7 @@ def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
 
 @pytest.fixture
 def backend(shared_backend: Backend) -> Iterator[Backend]:
-    """The correct backend with all links healed before and after."""
+    """The shared backend with all links healed before and after."""
     shared_backend.heal()
     yield shared_backend
     shared_backend.heal()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -16,19 +16,11 @@ _JSON_REPLY = re.compile(rb"(MSG _INBOX\S+ \S+ (?:\S+ )?\d+\r\n)(\{[^\r]*)(\r\n)
 
 
 @pytest.fixture(scope="module")
-def started(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
     """A backend that soon gives up waiting for NATS."""
     backend = make_backend()
     backend.start(NATS_TIMEOUT_MS="1000")
     return backend
-
-
-@pytest.fixture
-def backend(started: Backend) -> Iterator[Backend]:
-    """The same with all links healed before and after."""
-    started.heal()
-    yield started
-    started.heal()
 
 
 def _rows_garbled(data: bytes) -> bytes:

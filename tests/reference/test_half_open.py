@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 import nats
@@ -14,19 +14,11 @@ from tests.reference.rig import Backend, Op, Post, envelope
 
 
 @pytest.fixture(scope="module")
-def started(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
     """A backend that soon gives up waiting for Postgres."""
     backend = make_backend()
     backend.start("provider", "gateway", "rag", "agent", DB_TIMEOUT_MS="500")
     return backend
-
-
-@pytest.fixture
-def backend(started: Backend) -> Iterator[Backend]:
-    """The same with all links healed before and after."""
-    started.heal()
-    yield started
-    started.heal()
 
 
 async def test_half_open_postgres(backend: Backend, post: Post) -> None:

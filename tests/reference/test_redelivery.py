@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -17,19 +17,11 @@ _ACKS = re.compile(rb"PUB \$JS\.ACK\.\S+ +\d+\r\n[^\r]*\r\n")
 
 
 @pytest.fixture(scope="module")
-def started(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
     """A backend that soon gives up waiting for NATS and Postgres."""
     backend = make_backend()
     backend.start("provider", "gateway", "rag", "agent", NATS_TIMEOUT_MS="1000", DB_TIMEOUT_MS="2000")
     return backend
-
-
-@pytest.fixture
-def backend(started: Backend) -> Iterator[Backend]:
-    """The same with all links healed before and after."""
-    started.heal()
-    yield started
-    started.heal()
 
 
 def document(op: Op) -> bytes:
