@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
-__all__ = ["ROOT", "Block", "apply_diff", "blocks", "copy_tree", "put", "run_tests"]
+__all__ = ["ROOT", "Block", "apply_diff", "blocks", "copy_tree", "put", "run_tests", "script"]
 
 ROOT = Path(__file__).parents[1]
 _COPIED = ("chaos", "tests", "docs", "scenarios", "proxies", "conftest.py", "pyproject.toml", "README.md")
@@ -84,3 +86,13 @@ def run_tests(tree: Path, *args: str) -> subprocess.CompletedProcess[str]:
         timeout=220,
         check=False,
     )
+
+
+def script(name: str) -> ModuleType:
+    """A script in docs/ as a module; it is not part of a package."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / f"docs/{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-DOCS = Path(__file__).parents[2] / "docs"
+from tests.documents import ROOT, script
 
-
-def _generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate_defects", DOCS / "generate_defects.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-GENERATOR = _generator()
+DOCS = ROOT / "docs"
+GENERATOR = script("generate_defects")
 RESULTS = json.loads((DOCS / "defects.json").read_text())
 
 

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-from pathlib import Path
-from types import ModuleType
-
-import pytest
 
 from chaos.model.reading import is_loopback, read_link_map, split_address
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def generator() -> ModuleType:
-    """docs/generate_scenarios.py as a module; it is a script, not part of a package."""
-    spec = importlib.util.spec_from_file_location("generate_scenarios", ROOT / "docs/generate_scenarios.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from tests.documents import ROOT, script
 
 
-def test_reference_page_is_current(generator: ModuleType) -> None:
+def test_reference_page_is_current() -> None:
     """docs/scenarios.md is what the schema says today; run `python docs/generate_scenarios.py` if this fails."""
-    assert (ROOT / "docs/scenarios.md").read_text(encoding="utf-8") == generator.page()
+    assert (ROOT / "docs/scenarios.md").read_text(encoding="utf-8") == script("generate_scenarios").page()
 
 
 def test_toxiproxy_config_has_the_same_edges() -> None:
