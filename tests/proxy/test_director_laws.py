@@ -16,7 +16,7 @@ from chaos.model.link import Protocol
 from chaos.proxy import TOXIC_TYPES
 from tests.proxy.directed_rig import Directed, directed
 from tests.proxy.http_streams import PLAIN, get, of_chunks, ok, post, stream
-from tests.proxy.nats_turns import msg, pub
+from tests.wire.nats_messages import msg, pub
 from tests.wire.postgres_messages import OPENED, ROW, SYNC, bind, describe, done, execute, failed, parse, query, ready
 
 Step = tuple[str, bytes]

@@ -11,7 +11,8 @@ import pytest
 from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
 from chaos.proxy import ToxicSpec
-from tests.proxy.nats_turns import msg, pub
+from tests.proxy.conftest import silent
+from tests.wire.nats_messages import msg, pub
 
 HEADERS = b"NATS/1.0\r\nbaggage: op.id=o1\r\n\r\n"
 UP = [
@@ -73,10 +74,6 @@ async def test_exactly_what_matches_is_lost_or_doubled(rig_of: Any, type_: str, 
         hit = [message for _, message in said if matching(message)]
         assert len(acted) == len(hit) == rig.proxy.toxics[0].hits
         assert sum(record.op_id == "o1" for record in acted) == sum(message[:1] == b"H" for message in hit)
-
-
-async def silent(_: Any) -> None:
-    """Leave the connection to the test."""
 
 
 async def test_a_garbled_message_keeps_its_frame(rig_of: Any) -> None:

@@ -22,8 +22,9 @@ from chaos.proxy.message.turn import Answer, Part, Piece
 from chaos.system import NatsServer
 from chaos.system.ports import Address
 from chaos.wire import NatsFramer
-from tests.proxy.nats_turns import Seated, Step, msg, pub
+from tests.proxy.nats_turns import Seated
 from tests.wire.conftest import open_tee
+from tests.wire.nats_messages import Step, msg, pub
 
 ACK = "$JS.ACK.TASKS.agent.{}.7.9.1700000000000000000.3"
 HEADERS = b"NATS/1.0\r\nNats-Msg-Id: m-1\r\n\r\n"

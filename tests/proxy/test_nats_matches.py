@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from chaos.proxy.counting import Unit, matcher
-from tests.proxy.nats_turns import Seated, msg, pub
+from tests.proxy.nats_turns import Seated
+from tests.wire.nats_messages import msg, pub
 
 PAGE = (Path(__file__).parents[2] / "docs/toxics.md").read_text(encoding="utf-8")
 ACK = "$JS.ACK.TASKS.agent.1.7.9.0.3"

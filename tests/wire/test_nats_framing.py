@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from chaos.model.wire_record import WireRecord
 from chaos.wire import NatsFramer
 from chaos.wire.nats_subject import covers, subject_signature
+from tests.wire.nats_messages import Step, msg, pub
 
-Step = tuple[str, bytes]
 Brief = list[tuple[str, int, str, str, str]]
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -26,20 +26,6 @@ HEADERS = (
 ).encode()
 TRACED = f"NATS/1.0\r\ntraceparent: 00-{TRACE}-{PARENT}-00\r\n\r\n".encode()
 ACK = "$JS.ACK.TASKS.agent.{}.7.9.1700000000000000000.3"
-
-
-def pub(subject: str, payload: bytes = b"", reply: str = "", headers: bytes = b"") -> bytes:
-    """PUB, or HPUB."""
-    verb, sizes = ("HPUB", f"{len(headers)} {len(headers) + len(payload)}") if headers else ("PUB", f"{len(payload)}")
-    line = f"{verb} {subject} {reply} {sizes}" if reply else f"{verb} {subject} {sizes}"
-    return line.encode() + b"\r\n" + headers + payload + b"\r\n"
-
-
-def msg(subject: str, payload: bytes = b"", reply: str = "", headers: bytes = b"") -> bytes:
-    """MSG, or HMSG."""
-    verb, _, rest = pub(subject, payload, reply, headers).partition(b" ")
-    subject_, rest = rest.split(b" ", 1)
-    return (b"HMSG " if verb == b"HPUB" else b"MSG ") + subject_ + b" 9 " + rest
 
 
 def run(steps: list[Step], *, end: bool = True) -> list[WireRecord]:

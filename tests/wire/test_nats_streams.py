@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chaos.model.wire_record import WireRecord
 from chaos.wire import NatsFramer
-from tests.proxy.nats_turns import Step, msg, pub
+from tests.wire.nats_messages import Step, msg, pub
 
 TRACED = b"NATS/1.0\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nNats-Msg-Id: m-1\r\n\r\n"
 ACK = "$JS.ACK.TASKS.agent.2.7.9.1700000000000000000.3"
