@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from random import Random
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +19,8 @@ from tests.wire.postgres_messages import (
     SYNC,
     Step,
     bind,
+    cut_anywhere,
+    cut_at_each_byte,
     describe,
     done,
     execute,
@@ -57,20 +56,14 @@ def test_every_size_of_chunks_gives_the_same_turns(size: int) -> None:
 @given(st.integers(0, 1 << 32))
 def test_every_split_gives_the_same_turns(seed: int) -> None:
     """Wherever both streams are cut."""
-    random, pieces = Random(seed), list[Step]()
-    for way, step in EVERYTHING:
-        marks = sorted(random.choices(range(len(step) + 1), k=random.randrange(6)))
-        pieces += [(way, step[start:stop]) for start, stop in itertools.pairwise([0, *marks, len(step)])]
-    assert both(pieces, opened=False) == both(EVERYTHING, opened=False)
+    assert both(cut_anywhere(EVERYTHING, seed), opened=False) == both(EVERYTHING, opened=False)
 
 
 def test_a_split_at_any_byte_gives_the_same_turns() -> None:
     """Each step of the conversation comes in two chunks, cut at each of its bytes in turn."""
     whole = both(EVERYTHING, opened=False)
-    for index, (way, data) in enumerate(EVERYTHING):
-        for at in range(1, len(data)):
-            pieces = [*EVERYTHING[:index], (way, data[:at]), (way, data[at:]), *EVERYTHING[index + 1 :]]
-            assert both(pieces, opened=False) == whole
+    for pieces in cut_at_each_byte(EVERYTHING):
+        assert both(pieces, opened=False) == whole
 
 
 WORDS = [

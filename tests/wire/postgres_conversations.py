@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from chaos.model.wire_record import WireRecord
@@ -27,7 +28,7 @@ from tests.wire.postgres_messages import (
 Brief = list[tuple[str, int, str, str]]
 
 
-def run(steps: list[Step], *, end: bool = True) -> list[WireRecord]:
+def run(steps: Iterable[Step], *, end: bool = True) -> list[WireRecord]:
     """The records of a conversation."""
     rows: list[tuple[Any, ...]] = []
     framer = PostgresFramer("rag>postgres", 7, rows.append)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
+from collections.abc import Iterable, Iterator
+from random import Random
 
 Step = tuple[str, bytes]
 """Direction and bytes."""
@@ -62,3 +65,19 @@ GSS = struct.pack(">II", 8, 80877104)
 CANCEL = struct.pack(">IIII", 16, 80877102, 4711, 99)
 OPENED: list[Step] = [(">", STARTUP), ("<", WELCOME)]
 ROW = message("T", b"\0\0") + message("D", b"\0\0")
+
+
+def cut_anywhere(steps: Iterable[Step], seed: int) -> Iterator[Step]:
+    """The same bytes, each step in up to six pieces."""
+    random = Random(seed)
+    for way, step in steps:
+        marks = sorted(random.choices(range(len(step) + 1), k=random.randrange(6)))
+        for start, stop in itertools.pairwise([0, *marks, len(step)]):
+            yield way, step[start:stop]
+
+
+def cut_at_each_byte(steps: list[Step]) -> Iterator[list[Step]]:
+    """The same conversation again and again, one of its steps in two pieces, cut at each of its bytes in turn."""
+    for index, (way, data) in enumerate(steps):
+        for at in range(1, len(data)):
+            yield [*steps[:index], (way, data[:at]), (way, data[at:]), *steps[index + 1 :]]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import struct
-from random import Random
 from typing import Any
 
 import pytest
@@ -24,6 +22,8 @@ from tests.wire.postgres_messages import (
     SYNC,
     Step,
     bind,
+    cut_anywhere,
+    cut_at_each_byte,
     describe,
     done,
     execute,
@@ -53,19 +53,14 @@ SMALL = [(way, data) for way, data in EVERYTHING if len(data) < 40_000]
 def test_a_split_at_any_byte_gives_the_same_records() -> None:
     """Each step of the conversation comes in two chunks, cut at each of its bytes in turn."""
     whole = run(SMALL)
-    for index, (way, data) in enumerate(SMALL):
-        for at in range(1, len(data)):
-            assert run([*SMALL[:index], (way, data[:at]), (way, data[at:]), *SMALL[index + 1 :]]) == whole
+    for pieces in cut_at_each_byte(SMALL):
+        assert run(pieces) == whole
 
 
 @given(st.integers(0, 1 << 32))
 def test_any_splits_give_the_same_records(seed: int) -> None:
     """Wherever the chunks of both streams end."""
-    random, pieces = Random(seed), list[Step]()
-    for way, step in SMALL:
-        marks = sorted(random.choices(range(len(step) + 1), k=random.randrange(6)))
-        pieces += [(way, step[start:stop]) for start, stop in itertools.pairwise([0, *marks, len(step)])]
-    assert run(pieces) == run(SMALL)
+    assert run(cut_anywhere(SMALL, seed)) == run(SMALL)
 
 
 @given(st.lists(st.tuples(st.sampled_from("><"), st.sampled_from([
