@@ -141,3 +141,15 @@ async def asked(client: Any, target: str) -> None:
     """An exchange that no fault touches."""
     await client.send(get(target))
     assert await client.exactly(len(reply_to(target))) == reply_to(target)
+
+
+async def half_answered(link: MessageRig) -> tuple[Any, Any]:
+    """Both ends of a connection on which `/gate` was asked for: the first 20 bytes of its answer are withheld, the rest is left to the test."""
+    client = await link.connect()
+    link.server.gate.clear()
+    await client.send(get("/gate"))
+    upstream = await link.rig.upstream.peer()
+    await until(lambda: link.server.targets() == ["/gate"])
+    await upstream.send(reply_to("/gate")[:20])
+    await until(lambda: link.rig.proxy.connections()[0].down.held == 20)
+    return client, upstream

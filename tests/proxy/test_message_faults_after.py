@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from tests.proxy.http_streams import get, post
-from tests.proxy.message_rig import ACTED, FOREVER_MS, HIT, MessageRig, asked, http_link, make_rig, reply_to, until
+from tests.proxy.message_rig import ACTED, FOREVER_MS, HIT, MessageRig, asked, half_answered, http_link, reply_to, until
 
 link = http_link
 
@@ -27,17 +25,10 @@ async def test_cut_after(link: MessageRig) -> None:
     ]
 
 
-async def test_cut_after_waits_for_the_end_of_the_answer(rig_of: Any) -> None:
+async def test_cut_after_waits_for_the_end_of_the_answer(link: MessageRig) -> None:
     """Before its last byte there is no proof that the work was done, and nothing happens."""
-    link = await make_rig(rig_of)
     toxic = link.fault("cut", "after", match="/gate")
-    client = await link.connect()
-    link.server.gate.clear()
-    await client.send(get("/gate"))
-    upstream = await link.rig.upstream.peer()
-    await until(lambda: link.server.targets() == ["/gate"])
-    await upstream.send(reply_to("/gate")[:20])
-    await until(lambda: link.rig.proxy.connections()[0].down.held == 20)
+    client, upstream = await half_answered(link)
     assert toxic.hits == 0
     await upstream.send(reply_to("/gate")[20:])
     assert await client.ending() == "rst"

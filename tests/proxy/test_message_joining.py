@@ -14,7 +14,17 @@ from chaos.model.link import Protocol
 from chaos.proxy import ToxicSpec
 from chaos.proxy.message.director import Director
 from tests.proxy.http_streams import get, ok, post
-from tests.proxy.message_rig import FOREVER_MS, HIT, STREAM, MessageRig, asked, http_link, reply_to, until
+from tests.proxy.message_rig import (
+    FOREVER_MS,
+    HIT,
+    STREAM,
+    MessageRig,
+    asked,
+    half_answered,
+    http_link,
+    reply_to,
+    until,
+)
 
 FAR_NS = 3_600_000_000_000
 link = http_link
@@ -127,16 +137,22 @@ async def test_leaving_in_the_midst_of_messages_loses_nothing(link: MessageRig) 
     ]  # fmt: skip
 
 
-async def test_what_was_begun_is_brought_to_its_end(link: MessageRig) -> None:
-    """A request half swallowed when the fault ends is answered all the same, and the director goes then."""
+async def half_swallowed(link: MessageRig) -> tuple[Any, bytes]:
+    """A client whose request is half swallowed by a fault that is over, and the rest of it."""
     client = await link.connect()
     toxic = link.fault("error", answer="500")
     whole = post(b"body", "/hit")
     await client.send(whole[:-2])
     await link.hits(toxic)
     link.heal(toxic)
+    return client, whole[-2:]
+
+
+async def test_what_was_begun_is_brought_to_its_end(link: MessageRig) -> None:
+    """A request half swallowed when the fault ends is answered all the same, and the director goes then."""
+    client, rest = await half_swallowed(link)
     assert directed(link)
-    await client.send(whole[-2:] + get("/next"))
+    await client.send(rest + get("/next"))
     got = b""
     while not got.endswith(reply_to("/next")):
         got += await client.recv()
@@ -147,14 +163,9 @@ async def test_what_was_begun_is_brought_to_its_end(link: MessageRig) -> None:
 
 async def test_a_fault_that_comes_back_finds_the_director_there(link: MessageRig) -> None:
     """Who was about to leave stays."""
-    client = await link.connect()
-    toxic = link.fault("error", answer="500")
-    whole = post(b"body", "/hit")
-    await client.send(whole[:-2])
-    await link.hits(toxic)
-    link.heal(toxic)
+    client, rest = await half_swallowed(link)
     again = link.fault("error", answer="501")
-    await client.send(whole[-2:] + HIT)
+    await client.send(rest + HIT)
     got = b""
     while b"HTTP/1.1 501 " not in got:
         got += await client.recv()
@@ -165,13 +176,7 @@ async def test_a_fault_that_comes_back_finds_the_director_there(link: MessageRig
 async def test_a_withheld_answer_is_delivered_when_the_fault_ends(link: MessageRig) -> None:
     """It is complete or not: the fault did not act."""
     toxic = link.fault("drop", "after", match="/gate")
-    client = await link.connect()
-    link.server.gate.clear()
-    await client.send(get("/gate"))
-    upstream = await link.rig.upstream.peer()
-    await until(lambda: link.server.targets() == ["/gate"])
-    await upstream.send(reply_to("/gate")[:20])
-    await until(lambda: pipes(link)[1].held == 20)
+    client, upstream = await half_answered(link)
     link.heal(toxic)
     assert await client.exactly(20) == reply_to("/gate")[:20]
     await upstream.send(reply_to("/gate")[20:])
