@@ -15,6 +15,7 @@ import pytest
 from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
 from chaos.proxy import Options, Proxy, ProxySettings, Registry, ToxicSpec, open_registry
+from tests.proxy.wire_records import take_records
 
 Handler = Callable[["Peer"], Awaitable[None]]
 HANG_GUARD_S = 20.0
@@ -172,9 +173,7 @@ class Rig:
 
     def wire(self) -> list[WireRecord]:
         """All wire records since the last call."""
-        with self.registry.server.wire.subscribe() as subscription:
-            batches = subscription.take()
-        return [record for batch in batches for record in msgspec.msgpack.decode(batch, type=list[WireRecord])]
+        return take_records(self.registry.server)
 
     async def settled(self, connections: int = 0) -> None:
         """Until only so many connections are left and no dial is under way."""

@@ -15,6 +15,7 @@ from chaos.model.wire_record import WireRecord
 from chaos.proxy import Options, Proxy, ProxySettings, ToxicSpec
 from chaos.proxy.connection import Connection
 from chaos.proxy.server import Server
+from tests.proxy.wire_records import take_records
 
 
 class Line(asyncio.Transport):
@@ -100,9 +101,7 @@ class Directed:
 
     def records(self) -> list[WireRecord]:
         """Everything told, without times."""
-        with self.proxy.server.wire.subscribe() as subscription:
-            batches = subscription.take()
-        told = [one for batch in batches for one in msgspec.msgpack.decode(batch, type=list[WireRecord])]
+        told = take_records(self.proxy.server)
         return [msgspec.structs.replace(one, t_ns=0) for one in told if one.kind not in {"on", "off"}]
 
 

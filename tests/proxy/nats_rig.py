@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import msgspec
 import nats
 import pytest
 from nats.js.api import ConsumerConfig
@@ -19,6 +18,7 @@ from chaos.model.wire_record import WireRecord
 from chaos.proxy import Proxy, ProxySettings, Registry, ToxicSpec, open_registry
 from chaos.system import NatsServer
 from chaos.system.ports import Address
+from tests.proxy.wire_records import take_records
 
 GUARD_S = 20.0
 #: Long enough for an answer that comes, short enough to wait for one that does not.
@@ -59,9 +59,7 @@ class Link:
 
     def wire(self) -> list[WireRecord]:
         """All wire records since the last call."""
-        with self.registry.server.wire.subscribe() as subscription:
-            batches = subscription.take()
-        return [record for batch in batches for record in msgspec.msgpack.decode(batch, type=list[WireRecord])]
+        return take_records(self.registry.server)
 
     def acted(self) -> list[tuple[str, str, str]]:
         """Direction, signature and what was done of each message fault that acted, the link's name left out."""

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import msgspec
 import psycopg
 import pytest
 
@@ -19,8 +18,9 @@ from chaos.model.wire_record import HOUSEKEEPING, WireRecord
 from chaos.proxy import Options, Proxy, ProxySettings, Registry, ToxicSpec, open_registry
 from chaos.system import PostgresServer
 from chaos.system.ports import Address
+from tests.proxy.wire_records import take_records
 
-__all__ = ["GONE", "WAIT_S", "Link", "open_link", "postgres_link"]
+__all__ = ["GONE", "WAIT_S", "Link", "insert", "open_link", "postgres_link"]
 
 WAIT_S = 20.0
 """A guard against hanging; nothing takes nearly as long."""
@@ -84,9 +84,7 @@ class Link:
 
     def records(self) -> list[WireRecord]:
         """What the wire log has told since this was asked last."""
-        with self.registry.server.wire.subscribe() as subscription:
-            batches = subscription.take()
-        return [record for batch in batches for record in msgspec.msgpack.decode(batch, type=list[WireRecord])]
+        return take_records(self.registry.server)
 
     def told(self) -> list[tuple[str, str, str, tuple[str, ...]]]:
         """What has acted and been answered since: kind, signature, status, faults; without start-ups and housekeeping."""
@@ -123,3 +121,9 @@ async def postgres_link(postgres_server: PostgresServer) -> AsyncIterator[Link]:
     """A framed link, and a table of this test's own."""
     async with asyncio.timeout(2 * WAIT_S), open_link(postgres_server) as opened:
         yield opened
+
+
+async def insert(connection: Any, link: Link, key: int) -> None:
+    """One row in a transaction."""
+    async with connection.transaction():
+        await connection.execute(f"INSERT INTO {link.table} VALUES ($1, 'x')", key)

@@ -8,15 +8,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.proxy.postgres_rig import GONE, WAIT_S, Link, postgres_link
+from tests.proxy.postgres_rig import GONE, WAIT_S, Link, insert, postgres_link
 
 link = postgres_link
-
-
-async def insert(connection: Any, link: Link, key: int) -> None:
-    """One row in a transaction."""
-    async with connection.transaction():
-        await connection.execute(f"INSERT INTO {link.table} VALUES ($1, 'x')", key)
 
 
 async def test_commit_cut_after(link: Link) -> None:

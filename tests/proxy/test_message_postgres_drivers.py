@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import asyncpg
 import psycopg
 import pytest
 
-from tests.proxy.postgres_rig import WAIT_S, Link, postgres_link
+from tests.proxy.postgres_rig import WAIT_S, Link, insert, postgres_link
 
 link = postgres_link
 
@@ -69,16 +68,10 @@ async def test_a_pool_works_on_under_faults(link: Link) -> None:
         async def one(key: int) -> None:
             async with pool.acquire(timeout=WAIT_S) as connection:
                 try:
-                    await insert_in_transaction(connection, link.table, key)
+                    await insert(connection, link, key)
                 except asyncpg.SerializationError:
                     refused.append(key)
 
         await asyncio.gather(*[one(key) for key in range(60)])
     assert len(refused) == toxic.hits == 20
     assert await link.rows() == sorted(set(range(60)) - set(refused))
-
-
-async def insert_in_transaction(connection: Any, table: str, key: int) -> None:
-    """One row."""
-    async with connection.transaction():
-        await connection.execute(f"INSERT INTO {table} VALUES ($1)", key)

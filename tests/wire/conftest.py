@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import msgspec
 import pytest
 
 from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
 from chaos.proxy import Options, Proxy, ProxySettings, Registry, open_registry
 from chaos.system.ports import Address
+from tests.proxy.wire_records import take_records
 
 HANG_GUARD_S = 20.0
 
@@ -89,9 +89,7 @@ class Teed:
         async with asyncio.timeout(HANG_GUARD_S):
             while self.proxy.connections() or any(tee.seen == [] for tee in (self.before, self.behind)):
                 await asyncio.sleep(0.001)
-        with self.registry.server.wire.subscribe() as subscription:
-            batches = subscription.take()
-        return [record for batch in batches for record in msgspec.msgpack.decode(batch, type=list[WireRecord])]
+        return take_records(self.registry.server)
 
     def assert_untouched(self) -> None:
         """Every connection's bytes are the same on both sides."""
