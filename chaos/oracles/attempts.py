@@ -1,18 +1,20 @@
 """Attempts: messages of one trace that are the same thing sent again, by the same service, for the same request or delivery.
 
 The same link, signature and body digest or idempotency key. What a service was sent anew begins anew: a queue's redelivery, or its own
-caller's next attempt, may be tried again below.
+caller's next attempt, may be tried again below. What is sent after one that ended well is no attempt either: nothing had failed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from chaos.oracles.hops import Hop
 
-__all__ = ["Attempts", "find_attempts"]
+__all__ = ["Attempts", "after_failures", "find_attempts"]
 
+_WELL = frozenset({"ok", "+ACK"})
+_WELL_OVER_HTTP = ("1", "2", "3")  # of 1xx only 101 ends an exchange
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 _LOOKED_BACK = 64
 
@@ -50,6 +52,36 @@ def find_attempts(hops: Sequence[Hop]) -> Iterator[Attempts]:
             one.unseen = unseen.made if unseen else []
             one.at_once = at_once.get((one.made or one.unseen)[0].sender, 1)
             yield one
+
+
+def after_failures(attempts: Sequence[Hop], spoiling: Collection[str]) -> Iterator[Sequence[Hop]]:
+    """Cut where one ended well, so that each but the first follows a failed, cut or unanswered one.
+
+    An answer on which one of the faults `spoiling` acted may have been unreadable, whatever its status.
+    """
+    row: list[Hop] = []
+    for hop in attempts:
+        if row and _ended_well(row[-1], hop.t_ns, spoiling):
+            yield row
+            row = []
+        row.append(hop)
+    if row:
+        yield row
+
+
+def _ended_well(before: Hop, next_ns: int, spoiling: Collection[str]) -> bool:
+    """Whether nothing about it asked for another attempt, as far as its sender knew when it sent the next.
+
+    Over HTTP who gives up closes the connection, so a good answer was waited for. A publish without a reply subject cannot fail.
+    """
+    on_nats = before.request.signature.startswith("PUB ")
+    if on_nats and before.status in {"", "none"}:
+        return True
+    if before.reply is None or any(one in spoiling for one in before.reply.faults):
+        return False
+    if on_nats:
+        return before.status in _WELL and before.end_ns <= next_ns
+    return before.status.isdigit() and before.status.startswith(_WELL_OVER_HTTP)
 
 
 def _without_body(hop: Hop) -> bool:

@@ -1,25 +1,27 @@
 """retry-bound: few attempts, not all at once, none where another cannot help, and together no storm.
 
 An attempt is a message of the same trace, link, signature and body (or idempotency key) that a service sends for the same request or
-delivery: work that comes again from above may be tried again below. Requests without a body cannot be told apart, so only their total
+delivery, after one that failed, was cut or stayed unanswered: what is asked again after a good answer is no retry, and work that comes
+again from above may be tried again below. Requests without a body cannot be told apart, so only their total
 is judged. All rests on counts and on the proxy's clock: what came too early, a slow machine does not excuse.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from math import floor
 from operator import attrgetter
 
 from chaos.model.duration import format_ms
+from chaos.model.fault import FAULT_KINDS, Effect
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan
 from chaos.model.scenario import RetryCaps
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
-from chaos.oracles.attempts import find_attempts
+from chaos.oracles.attempts import after_failures, find_attempts
 from chaos.oracles.case import Case
 from chaos.oracles.concern import NS_PER_MS
 from chaos.oracles.hops import Hop
@@ -42,13 +44,14 @@ _SHOWN = 6
 def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
     most, factor = _caps(case, operation.name)
     doubt: Decision | None = None
+    spoiling = _spoiling(case)
     for one in find_attempts(hops):
         made, unseen = _in_time(operation, one.made), _in_time(operation, one.unseen)
-        decision = _judge_attempts(operation, made, most, one.at_once)
+        decision = _judge_rows(operation, made, most, one.at_once, spoiling)
         if decision is not None:
             return decision
         every = sorted([*made, *unseen], key=attrgetter("t_ns")) if unseen else []
-        if _judge_attempts(operation, every, most, one.at_once):
+        if _judge_rows(operation, every, most, one.at_once, spoiling):
             doubt = undecided(
                 f"attempts on {every[0].request.link} were cut off before their bodies could be told apart"
             )
@@ -62,11 +65,24 @@ def _caps(case: Case, operation: str) -> tuple[int, float]:
     return attempts, case.settings.retry_factor if declared.factor is None else declared.factor
 
 
+def _spoiling(case: Case) -> frozenset[str]:
+    """Faults that may leave an answer cut or unreadable though its status was good."""
+    return frozenset(name for name, one in case.faults.items() if Effect.CUT in FAULT_KINDS[one.kind].effects)
+
+
 def _in_time(operation: Operation, attempts: Sequence[Hop]) -> Sequence[Hop]:
     """Without what was published again once the operation was answered: an outbox goes on until it succeeds."""
     if not operation.end_ns:
         return attempts
     return [one for one in attempts if one.t_ns <= operation.end_ns or not one.request.signature.startswith("PUB ")]
+
+
+def _judge_rows(
+    operation: Operation, attempts: Sequence[Hop], most: int, at_once: int, spoiling: Collection[str]
+) -> Decision | None:
+    """What is wrong first with any row of attempts, each of which follows a failure; None if nothing is."""
+    decisions = (_judge_attempts(operation, row, most, at_once) for row in after_failures(attempts, spoiling))
+    return next((one for one in decisions if one is not None), None)
 
 
 def _judge_attempts(operation: Operation, attempts: Sequence[Hop], most: int, at_once: int) -> Decision | None:

@@ -57,6 +57,10 @@ ROOM = {"settings": Settings(retry_factor=100)}
         (attempts(ASKED, LINK, 100, 900, status="429", retry_after_s=1.0), ["retry-after-ignored"]),
         (attempts(ASKED, LINK, 100, 900, status="503", retry_after_s=1.0), ["retry-after-ignored"]),
         (attempts(ASKED, LINK, 100, 900, status="200", retry_after_s=1.0), []),
+        (attempts(ASKED, LINK, 100, 102, 104, status="200"), []),  # asked again after a good answer: no retry
+        (attempts(ASKED, LINK, *PAUSED, 1200, status="200"), []),
+        (attempts(ASKED, LINK, 100, 102, 104, 106, 108, 110, status="202", took_ms=50), []),  # all at once, all well
+        (attempts(ASKED, LINK, 100, 102, 104, status="304"), []),
     ],
 )
 def test_attempts_at_one_thing(wire: tuple[WireRecord, ...], found: list[str]) -> None:
@@ -64,6 +68,77 @@ def test_attempts_at_one_thing(wire: tuple[WireRecord, ...], found: list[str]) -
     verdict = bound(wire, **ROOM)
     assert classes(verdict) == found
     assert verdict.verdict is (Verdict.VIOLATED if found else Verdict.HOLDS)
+
+
+def told(*statuses: str, every_ms: float = 20, took_ms: float = 1, **fields: object) -> list[str]:
+    """Classes of what is found where the same thing is sent again and again, and ends like this."""
+    wire = [
+        row
+        for i, status in enumerate(statuses)
+        for row in attempts(ASKED, LINK, 100 + every_ms * i, status=status, took_ms=took_ms, **fields)
+    ]
+    return classes(bound(wire, **ROOM))
+
+
+@pytest.mark.parametrize(
+    ("statuses", "found"),
+    [
+        (["202", "202", "200"], []),  # polled
+        (["503", "200"] * 4, []),  # each failed once, and was tried again once
+        (["503", "503", "200", "503", "503", "503", "200"], []),  # three, then four
+        (["200", *["503"] * 5], []),
+        (["200", *["503"] * 6], ["too-many-attempts"]),
+        (["aborted"] * 5 + ["200"], ["too-many-attempts"]),
+        (["dropped"] * 5 + ["200"], ["too-many-attempts"]),
+    ],
+)
+def test_attempts_are_counted_from_the_last_good_answer(statuses: list[str], found: list[str]) -> None:
+    """The last attempt of a row may be the one that succeeds."""
+    assert told(*statuses) == found
+
+
+def test_a_pause_counts_between_attempts_only() -> None:
+    """Two quick attempts after a good answer are two, not three."""
+    assert told("200", "503", "503", every_ms=2) == []
+    assert told("503", "503", "200", every_ms=2) == ["no-pause"]
+
+
+@pytest.mark.parametrize(("kind", "found"), [("malform", ["too-many-attempts"]), ("latency", [])])
+def test_a_good_status_may_hide_a_spoilt_answer(kind: str, found: list[str]) -> None:
+    """Who could not read an answer tries again; who got it late does not."""
+    hit, load = operation(22.05, took_ms=1900), steady_load(20, 26)
+    again = attempts(hit, LINK, *PAUSED, 1200, status="200", faults=("broken",))
+    evidence = run(plan(fault(kind), **ROOM), *LOAD, *load, hit, wire=(*trails((*LOAD, *load, hit)), *again))
+    assert classes(judged(evidence, "retry-bound/broken/rag")) == found
+
+
+@pytest.mark.parametrize(
+    ("status", "took_ms", "found"),
+    [
+        ("ok", 1, []),
+        ("ok", 500, ["too-many-attempts"]),  # given up on long before the answers came
+        ("none", 1, []),  # asks for no answer, so it cannot fail
+        ("unanswered", 500, ["too-many-attempts"]),
+        ("err 10077", 1, ["too-many-attempts"]),
+    ],
+)
+def test_the_same_published_again_and_again(status: str, took_ms: int, found: list[str]) -> None:
+    """On NATS nothing shows that a caller gave up; attempts in time are those before the operation was answered."""
+    what = plan(fault(), workloads=("agent",), **ROOM)
+    load, task = steady_load(10, 20, workload="agent"), operation(27.05, workload="agent", took_ms=1900)
+    wire = [
+        row
+        for at_ms in range(100, 1300, 200)
+        for row in pair(
+            task,
+            "agent>nats",
+            "PUB ref.progress",
+            (task.start_ns + at_ms * MS, task.start_ns + (at_ms + took_ms) * MS),
+            status=status,
+        )
+    ]
+    evidence = run(what, *load, task, wire=(*trails((*load, task)), *wire))
+    assert classes(judged(evidence, "retry-bound/none/agent")) == found
 
 
 def test_a_finding_shows_the_attempts() -> None:
