@@ -16,6 +16,7 @@ from chaos.model.interpolation import names_in
 __all__ = [
     "BUDGET_HEADER",
     "PLAIN_KINDS",
+    "WITHOUT_HEADERS",
     "Content",
     "HttpRequest",
     "NatsMessage",
@@ -30,6 +31,9 @@ __all__ = [
 
 PLAIN_KINDS = ("http", "nats", "sql", "tcp")
 """Kinds of workloads whose operations stand in the scenario."""
+
+WITHOUT_HEADERS = frozenset({"sql", "tcp"})
+"""Those of which no request can carry trace context."""
 
 BUDGET_HEADER = "X-Budget-Ms"
 """Header that carries the deadline as milliseconds, unless a scenario names another one or none."""

@@ -8,7 +8,7 @@ from chaos.model.base import Data
 from chaos.model.effect import Ledger
 from chaos.model.fault import FaultSpec
 from chaos.model.link import Link
-from chaos.model.plain import BUDGET_HEADER, PlainWorkload
+from chaos.model.plain import BUDGET_HEADER, WITHOUT_HEADERS, PlainWorkload
 from chaos.model.settings import PhaseLimits, Settings
 from chaos.model.system import SystemModel
 
@@ -67,6 +67,11 @@ class WorkloadSpec(Data, frozen=True, kw_only=True):
     completion_ms: float | None = None
     operations: dict[str, int] = {}
     plain: PlainWorkload | None = None
+
+    @property
+    def carries_context(self) -> bool:
+        """Whether its requests have headers, by which the driver hands over trace context."""
+        return self.kind not in WITHOUT_HEADERS
 
 
 class Baseline(Data, frozen=True, kw_only=True):

@@ -80,13 +80,15 @@ def _unseen(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision |
 
 
 def cells_on_wire(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
-    """Those of every workload on whose way a service sends over a link that is marked traced."""
+    """Those of every workload that hands over trace context and on whose way a service sends over a link that is marked traced."""
     links = {link.name: link for link in plan.links}
     enable = {one.name: _line_to_trace(one, plan) for one in plan.workloads}
     for one in per_fault_and_workload(oracle, plan, answers_for_faults=False):
         cell = one if isinstance(one, Cell) else one.cell
-        route = plan.workload(cell.workload or "").route
-        if any(carries_context(links[name]) for name in route if name in links):
+        workload = plan.workload(cell.workload or "")
+        if not workload.spec.carries_context:
+            yield _no_way_in(cell, workload)
+        elif any(carries_context(links[name]) for name in workload.route if name in links):
             yield one
         else:
             yield NotJudged(
@@ -94,6 +96,14 @@ def cells_on_wire(oracle: str, plan: Plan) -> Iterator[Cell | NotJudged]:
                 reason=f"no service that {cell.workload} goes through sends over a link that is marked traced",
                 enable=enable[cell.workload or ""],
             )
+
+
+def _no_way_in(cell: Cell, workload: WorkloadPlan) -> NotJudged:
+    return NotJudged(
+        cell=cell,
+        reason=f"the driver cannot hand trace context to what {workload.name} talks to: {workload.spec.kind} has no headers",
+        enable=f"workloads: {workload.name}: kind: http or nats, by a way in that speaks it",
+    )
 
 
 def _line_to_trace(workload: WorkloadPlan, plan: Plan) -> str:

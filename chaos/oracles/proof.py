@@ -52,7 +52,8 @@ def _prove_one(
         return Proof(proven=False, text=trouble)
     if fault.kind == "refuse":
         return _refused(evidence, concerns, fault.name, link.name, named)
-    return _acted(concerns, fault.name, link)
+    headers = all(one.spec.carries_context for one in evidence.plan.workloads if link.name in one.route)
+    return _acted(concerns, fault.name, link, names_operations=headers and link.traced)
 
 
 def _trouble(intervals: list[FaultInterval], evidence: Evidence) -> str:
@@ -94,13 +95,13 @@ def _refused(
     )
 
 
-def _acted(concerns: Concerns, fault: str, link: Link) -> Proof:
+def _acted(concerns: Concerns, fault: str, link: Link, *, names_operations: bool) -> Proof:
     hits, acted = concerns.hits.get((fault, link.name), 0), concerns.acted.get((fault, link.name), 0)
     if hits:
         return Proof(proven=True, text=f"{counted(hits, 'operation')} hit")
     if not acted:
         return Proof(proven=False, text="it acted on nothing: no traffic met it")
-    if link.traced and link.protocol is Protocol.HTTP:  # elsewhere much of the traffic cannot carry a trace
+    if names_operations and link.protocol is Protocol.HTTP:  # elsewhere much of the traffic cannot carry a trace
         return Proof(proven=False, text=f"it acted on {counted(acted, 'message')}, none of an operation of this run")
     if any(one.fault == fault and one.link == link.name for each in set(concerns.of) for one in each):
         return Proof(proven=True, text=f"acted {counted(acted, 'time')}, with operations exposed")
