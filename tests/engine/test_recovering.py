@@ -7,6 +7,7 @@ import socket
 
 from chaos.engine.leases import StoredLease
 from chaos.engine.recovering import _heal_lease
+from tests.listening import listening
 
 
 def lease(port: int) -> StoredLease:
@@ -30,9 +31,8 @@ async def test_a_proxy_that_answers_nonsense_is_not_gone() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        text, clean = await _heal_lease(lease(listening.sockets[0].getsockname()[1]), dry_run=False)
+    async with listening(serve) as server:
+        text, clean = await _heal_lease(lease(server.port), dry_run=False)
     assert not clean
     assert "is not known" in text

@@ -15,6 +15,8 @@ import pytest
 from chaos.links import LinkControl, connect_embedded, connect_toxiproxy, embedded_proxy
 from chaos.proxy.api import ControlApi, serve_http
 from chaos.proxy.registry import open_registry
+from tests.listening import echo as send_back
+from tests.listening import listening
 from tests.real_toxiproxy import MISSING, find_real_server
 
 WITHIN_S = 20.0
@@ -82,19 +84,8 @@ KINDS = (
 @asynccontextmanager
 async def echo() -> AsyncIterator[str]:
     """An upstream that sends back what it gets."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening(send_back) as server:
+        yield server.address
 
 
 async def round_trip(listen: str, data: bytes) -> bytes:

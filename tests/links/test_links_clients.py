@@ -16,6 +16,7 @@ from chaos.links import LinkControl, Toxic, connect_embedded, connect_toxiproxy,
 from chaos.links.frames import split_frames
 from chaos.links.http import open_api
 from chaos.model.link import Link
+from tests.listening import listening
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -30,21 +31,12 @@ async def answering(reply: bytes | None) -> AsyncIterator[str]:
         return
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(reply)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply)
+        await writer.drain()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with listening(serve) as server:
+        yield f"http://{server.address}"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from chaos.model.fault import FaultSpec
 from chaos.model.link import Link, Protocol
 from chaos.model.wire_record import WireRecord
 from tests.links.servers import WITHIN_S, in_this_process
+from tests.listening import listening
 
 HOUR_MS = 3_600_000
 
@@ -29,29 +30,24 @@ async def answering() -> AsyncIterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                target = head.split(b" ")[1].decode()
-                asked.append(target)
-                body = json.dumps({"target": target}).encode()
-                if target == "/stream":
-                    writer.write(
-                        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-                    )
-                    for number in range(5):
-                        event = b"data: %d\n\n" % number
-                        writer.write(b"%x\r\n%b\r\n" % (len(event), event))
-                    writer.write(b"0\r\n\r\n")
-                else:
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            target = head.split(b" ")[1].decode()
+            asked.append(target)
+            body = json.dumps({"target": target}).encode()
+            if target == "/stream":
+                writer.write(
+                    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
+                for number in range(5):
+                    event = b"data: %d\n\n" % number
+                    writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+                writer.write(b"0\r\n\r\n")
+            else:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+            await writer.drain()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}", asked
+    async with listening(serve) as server:
+        yield server.address, asked
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from chaos.model.fault import FaultSpec, Stream
 from chaos.model.link import Link, Protocol
 from chaos.model.wire_record import WireRecord
 from tests.links.servers import echo, in_this_process, round_trip
+from tests.listening import listening
 
 Server = Callable[[], AbstractAsyncContextManager[str]]
 WITHIN_S = 20.0
@@ -194,18 +195,12 @@ async def http_server() -> AsyncIterator[str]:
     """An upstream that answers 200 to every request and closes."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\nConnection: close\r\n\r\n" + b"x" * 30)
-            await writer.drain()
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\nConnection: close\r\n\r\n" + b"x" * 30)
+        await writer.drain()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        yield f"127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening(serve) as server:
+        yield server.address
 
 
 async def test_what_cannot_be_done_is_refused_by_name(server: Server) -> None:

@@ -12,6 +12,7 @@ import httpx
 
 from chaos.proxy import Options, Registry, open_registry
 from chaos.proxy.api import ControlApi, serve_http
+from tests.listening import echo, listening
 
 WITHIN_S = 20.0
 
@@ -78,24 +79,8 @@ async def open_rig_api(
 @asynccontextmanager
 async def echo_server(host: str = "127.0.0.1", *, path: str | None = None) -> AsyncIterator[str]:
     """An upstream that sends back what it gets; its address, `unix:PATH` when a path is given."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
-
-    if path is not None:
-        async with await asyncio.start_unix_server(serve, path):
-            yield f"unix:{path}"
-        return
-    async with await asyncio.start_server(serve, host, 0) as listening:
-        port = listening.sockets[0].getsockname()[1]
-        yield f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    async with listening(echo, host, path=path) as server:
+        yield server.address
 
 
 class Client:

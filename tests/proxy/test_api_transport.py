@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -263,3 +265,16 @@ def test_any_target_is_routed_or_answered(target: str) -> None:
         again = find_route([], "GET", dict(found.headers)["Location"])
         assert isinstance(again, Reply)
         assert again.status == 404
+
+
+@pytest.mark.parametrize("turns", range(7))
+async def test_a_connection_in_the_making_ends_with_the_api(turns: int) -> None:
+    """Connected, accepted by the loop, handed over: whatever it is at, its client sees the end."""
+    async with open_registry() as registry, serve_http(ControlApi(registry), "127.0.0.1", 0) as address:
+        client = socket.create_connection(address)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    with client:
+        client.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):  # where the kernel had it still
+            assert client.recv(1) == b""

@@ -14,6 +14,7 @@ import pytest
 
 from chaos.proxy.api import ControlApi, serve_http
 from chaos.proxy.registry import Registry, open_registry
+from tests.listening import listening
 
 WITHIN_S = 30.0
 STREAMS = 40
@@ -25,28 +26,12 @@ async def firehose() -> AsyncIterator[str]:
     """An upstream that sends without end to whoever connects."""
 
     async def pour(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            while not writer.is_closing():
-                writer.write(b"x" * 65_536)
-                await writer.drain()
-        writer.close()
+        while not writer.is_closing():
+            writer.write(b"x" * 65_536)
+            await writer.drain()
 
-    tasks: set[asyncio.Task[None]] = set()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(pour(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    try:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await server.wait_closed()
+    async with listening(pour) as server:
+        yield server.address
 
 
 @asynccontextmanager

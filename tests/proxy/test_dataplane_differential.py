@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,6 +17,7 @@ import pytest
 
 from chaos.proxy import Options, open_registry
 from chaos.proxy.api import ControlApi, serve_http
+from tests.listening import listening
 from tests.real_toxiproxy import MISSING, find_real_server
 
 HANG_GUARD_S = 20.0
@@ -234,21 +236,23 @@ PROBES: tuple[Probe, ...] = (
 async def driven(http: httpx.AsyncClient) -> AsyncIterator[Bench]:
     """A proxy named `p` on that server, in front of an upstream of ours."""
     accepted: asyncio.Queue[Stream] = asyncio.Queue()
-    upstream = await asyncio.start_server(lambda *pair: accepted.put_nowait(Stream(*pair)), "127.0.0.1", 0)
-    port = upstream.sockets[0].getsockname()[1]
-    body = {"name": "p", "listen": "127.0.0.1:0", "upstream": f"127.0.0.1:{port}"}
-    made = (await http.post("/proxies", json=body)).raise_for_status()
-    bench = Bench(http, made.json()["listen"], accepted)
-    try:
-        yield bench
-    finally:
-        await http.delete("/proxies/p")
-        upstream.close()
-        while not accepted.empty():
-            bench.writers.append(accepted.get_nowait().writer)
-        for writer in bench.writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
+
+    async def hand_over(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.put_nowait(Stream(reader, writer))
+        await asyncio.Event().wait()  # it is the probe's until the end
+
+    async with listening(hand_over) as upstream:
+        body = {"name": "p", "listen": "127.0.0.1:0", "upstream": upstream.address}
+        made = (await http.post("/proxies", json=body)).raise_for_status()
+        bench = Bench(http, made.json()["listen"], accepted)
+        try:
+            yield bench
+        finally:
+            await http.delete("/proxies/p")
+            for writer in bench.writers:
+                writer.transport.abort()
+                with contextlib.suppress(OSError):
+                    await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 
 from chaos.system import NatsServer, PostgresServer
-from tests.reference.rig import Backend, Defective, Op, Post
+from tests.reference.rig import Backend, Defective, Op, OpenBackend, Post
 
 
 @pytest.fixture(scope="session")
@@ -28,30 +29,26 @@ def relay_loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 
 @pytest.fixture(scope="session")
-def make_backend(
+def open_backend(
     postgres_server: PostgresServer,
     nats_server: NatsServer,
     tmp_path_factory: pytest.TempPathFactory,
     relay_loop: asyncio.AbstractEventLoop,
-) -> Iterator[Callable[[], Backend]]:
-    """Backends that are not started yet; all are closed at the end."""
-    made: list[Backend] = []
+) -> OpenBackend:
+    """Opens backends that are not started yet; nothing of one is left when its context ends."""
 
-    def make() -> Backend:
-        made.append(Backend(postgres_server, nats_server, tmp_path_factory.mktemp("backend"), relay_loop))
-        return made[-1]
+    def opened() -> AbstractContextManager[Backend]:
+        return closing(Backend(postgres_server, nats_server, tmp_path_factory.mktemp("backend"), relay_loop))
 
-    yield make
-    for backend in made:
-        backend.close()
+    return opened
 
 
 @pytest.fixture(scope="session")
-def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(open_backend: OpenBackend) -> Iterator[Backend]:
     """The correct backend, started once; a file may have one of its own by this name."""
-    backend = make_backend()
-    backend.start()
-    return backend
+    with open_backend() as backend:
+        backend.start()
+        yield backend
 
 
 @pytest.fixture
@@ -63,19 +60,23 @@ def backend(shared_backend: Backend) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def defective(make_backend: Callable[[], Backend]) -> Iterator[Defective]:
+def own(open_backend: OpenBackend) -> Iterator[Backend]:
+    """A backend of the test's own, not started."""
+    with open_backend() as backend:
+        yield backend
+
+
+@pytest.fixture
+def defective(open_backend: OpenBackend) -> Iterator[Defective]:
     """Backends with one defect each."""
-    started: list[Backend] = []
+    with ExitStack() as stack:
 
-    def start(defect: str, *names: str, **extra: str) -> Backend:
-        started.append(make_backend())
-        started[-1].start(*names, CHAOS_DEFECTS=defect, **extra)
-        return started[-1]
+        def start(defect: str, *names: str, **extra: str) -> Backend:
+            backend = stack.enter_context(open_backend())
+            backend.start(*names, CHAOS_DEFECTS=defect, **extra)
+            return backend
 
-    yield start
-    for backend in started:
-        for service in backend.services.values():
-            service.end()
+        yield start
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from chaos.system import reserve_port
+from tests.listening import Listening
 
 T = TypeVar("T")
 Edit = Callable[[bytes], bytes]
@@ -32,7 +33,7 @@ class Relay:
         self.received = bytearray()
         self.edit_sent: Edit | None = None
         self.edit_received: Edit | None = None
-        self._server: asyncio.Server | None = None
+        self._server = Listening(self._accept, *self.address)
         self._canned = b""
         self._times: int | None = None
         self._open = asyncio.Event()
@@ -42,10 +43,7 @@ class Relay:
         self._losing: set[asyncio.Task[None]] = set()
         self._stranded: set[asyncio.Task[None]] = set()
         self._closed = threading.Event()
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._callers: set[asyncio.StreamWriter] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.call(self._listen())
+        self.call(self._server.up())
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Run on the relay's loop from the test's thread."""
@@ -55,7 +53,7 @@ class Relay:
         """Change the mode; `refuse` resets live connections as well."""
         self.mode = mode
         if mode == "refuse":
-            self.call(self._refuse())
+            self.call(self._server.down())
 
     def answer(
         self,
@@ -88,7 +86,7 @@ class Relay:
 
     def strand(self) -> None:
         """Leave every live connection half open for good: neither side hears of the other again, and none is closed."""
-        self._stranded |= self._tasks
+        self._stranded |= set(self._server.open)
 
     def inject(self, data: bytes) -> None:
         """Say this to the caller on every live connection."""
@@ -104,13 +102,13 @@ class Relay:
         self.edit_sent = self.edit_received = None
         self._losses_left = 0
         self.release()
-        self.call(self._listen())
+        self.call(self._server.up())
         self.sent.clear()
         self.received.clear()
 
     def cut(self) -> None:
         """Reset every live connection."""
-        self.call(self._cut())
+        self.call(self._server.cut())
 
     async def sees(self, what: bytes, *, times: int = 1) -> None:
         """Wait until the caller has sent these bytes so many times since the last `heal`."""
@@ -132,46 +130,21 @@ class Relay:
         ]
 
     async def close(self) -> None:
-        await self._refuse()
+        await self._server.down()
         self._hold.close()
-
-    async def _listen(self) -> None:
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, *self.address, reuse_address=True)
-
-    async def _refuse(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
-        await self._cut()
-
-    async def _cut(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        self._tasks.add(task)
-        self._writers.add(writer)
-        self._callers.add(writer)
         try:
             if self.mode == "answer" and self._times != 0:
                 self._times = None if self._times is None else self._times - 1
                 await self._answer(reader, writer)
             else:
                 await self._connect(reader, writer)
-        except (OSError, asyncio.CancelledError):
-            writer.transport.abort()
         finally:
-            self._tasks.discard(task)
             self._stranded.discard(task)
             self._losing.discard(task)
-            self._writers.discard(writer)
-            self._callers.discard(writer)
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError):
@@ -180,19 +153,13 @@ class Relay:
             self.sent += head + await reader.readexactly(int(length[1]) if length else 0)
             writer.write(self._canned)
             await writer.drain()
-        writer.close()
 
     async def _inject(self, data: bytes) -> None:
-        for writer in self._callers:
+        for writer in self._server.open.values():
             writer.write(data)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers.add(upstream_writer)
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
         connection = asyncio.current_task()
         assert connection is not None
         try:
@@ -202,7 +169,6 @@ class Relay:
         except* OSError:
             pass
         finally:
-            self._writers.discard(upstream_writer)
             upstream_writer.transport.abort()
             writer.transport.abort()
 

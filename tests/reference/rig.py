@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,8 @@ def envelope(message_type: str, **data: object) -> bytes:
     return msgspec.json.encode({"schema_version": 1, "message_type": message_type, "data": data})
 
 
+OpenBackend = Callable[[], AbstractContextManager["Backend"]]
+"""A backend that is not started yet; nothing of it is left when the context ends."""
 Defective = Callable[..., "Backend"]
 """Starts a backend with the named defect: all its services, or those named after it."""
 Post = Callable[["Backend", str, str, bytes | dict[str, Any], Op], Coroutine[Any, Any, httpx.Response]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncpg
@@ -114,11 +114,10 @@ def holds(verdict: RunVerdict) -> bool:
 
 
 @pytest.fixture
-async def own_backend(make_backend: Callable[[], Backend]) -> Backend:
+def own_backend(own: Backend) -> Backend:
     """A backend whose stores hold nothing of other tests."""
-    made = make_backend()
-    await asyncio.to_thread(made.start)
-    return made
+    own.start()
+    return own
 
 
 async def test_effects_are_found_as_they_are(own_backend: Backend, post: Post, tmp_path: Path) -> None:

@@ -191,17 +191,16 @@ async def test_no_attempt_that_is_sure_to_be_late(backend: Backend, post: Post, 
     assert len(backend["gateway>provider"].requests()) == 1
 
 
-async def test_a_caller_that_leaves_cancels_everything_below(make_backend: Callable[[], Backend]) -> None:
+async def test_a_caller_that_leaves_cancels_everything_below(own: Backend) -> None:
     """When the caller closes, each hop closes its own call, long before any timeout of its own."""
-    patient = make_backend()
-    patient.start(CALL_TIMEOUT_MS="60000")
+    own.start(CALL_TIMEOUT_MS="60000")
     service, path, body = ROUTES["ask"]
     op = Op(budget_ms=60_000)
-    patient["gateway>provider"].fault("mute")
-    closed = patient["gateway>provider"].watch_close()
+    own["gateway>provider"].fault("mute")
+    closed = own["gateway>provider"].watch_close()
     async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-        asking = asyncio.create_task(client.post(patient.url(service) + path, content=body(op), headers=op.headers))
-        while not patient["gateway>provider"].requests():
+        asking = asyncio.create_task(client.post(own.url(service) + path, content=body(op), headers=op.headers))
+        while not own["gateway>provider"].requests():
             await asyncio.sleep(0.02)
         asking.cancel()
         await asyncio.wait({asking})

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
 from tests.reference.effects import effects_of
-from tests.reference.rig import Backend, Op, Post, envelope
+from tests.reference.rig import Backend, Op, OpenBackend, Post, envelope
 
 _SEARCH = envelope("search.query", tenant="acme", query="words")
 _JSON_REPLY = re.compile(rb"(MSG _INBOX\S+ \S+ (?:\S+ )?\d+\r\n)(\{[^\r]*)(\r\n)")
 
 
 @pytest.fixture(scope="module")
-def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(open_backend: OpenBackend) -> Iterator[Backend]:
     """A backend that soon gives up waiting for NATS."""
-    backend = make_backend()
-    backend.start(NATS_TIMEOUT_MS="1000")
-    return backend
+    with open_backend() as backend:
+        backend.start(NATS_TIMEOUT_MS="1000")
+        yield backend
 
 
 def _rows_garbled(data: bytes) -> bytes:

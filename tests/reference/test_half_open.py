@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import msgspec
 import nats
 import pytest
 
 from tests.reference.effects import effects_of
-from tests.reference.rig import Backend, Op, Post, envelope
+from tests.reference.rig import Backend, Op, OpenBackend, Post, envelope
 
 
 @pytest.fixture(scope="module")
-def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(open_backend: OpenBackend) -> Iterator[Backend]:
     """A backend that soon gives up waiting for Postgres."""
-    backend = make_backend()
-    backend.start("provider", "gateway", "rag", "agent", DB_TIMEOUT_MS="500")
-    return backend
+    with open_backend() as backend:
+        backend.start("provider", "gateway", "rag", "agent", DB_TIMEOUT_MS="500")
+        yield backend
 
 
 async def test_half_open_postgres(backend: Backend, post: Post) -> None:

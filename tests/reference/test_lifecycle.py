@@ -5,21 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
 from tests.reference.rig import LINKS, Backend, Op, Post, envelope
-
-
-@pytest.fixture
-def own(make_backend: Callable[[], Backend]) -> Iterator[Backend]:
-    """A backend of the test's own, not started."""
-    backend = make_backend()
-    yield backend
-    for service in backend.services.values():
-        service.end()
 
 
 def test_sigterm_ends_every_service_cleanly(own: Backend) -> None:

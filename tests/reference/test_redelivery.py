@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import pytest
 
 from tests.reference.effects import Effects, effects_of
-from tests.reference.rig import Backend, Op, Post, envelope
+from tests.reference.rig import Backend, Op, OpenBackend, Post, envelope
 
 _PUBACK = re.compile(rb'MSG \S+ \S+ (?:\S+ )?\d+\r\n\{"stream":[^\r]*\r\n')
 _ACK = re.compile(rb"PUB \$JS\.ACK\.\S+ +0\r\n\r\n")
@@ -17,11 +17,11 @@ _ACKS = re.compile(rb"PUB \$JS\.ACK\.\S+ +\d+\r\n[^\r]*\r\n")
 
 
 @pytest.fixture(scope="module")
-def shared_backend(make_backend: Callable[[], Backend]) -> Backend:
+def shared_backend(open_backend: OpenBackend) -> Iterator[Backend]:
     """A backend that soon gives up waiting for NATS and Postgres."""
-    backend = make_backend()
-    backend.start("provider", "gateway", "rag", "agent", NATS_TIMEOUT_MS="1000", DB_TIMEOUT_MS="2000")
-    return backend
+    with open_backend() as backend:
+        backend.start("provider", "gateway", "rag", "agent", NATS_TIMEOUT_MS="1000", DB_TIMEOUT_MS="2000")
+        yield backend
 
 
 def document(op: Op) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -60,17 +60,15 @@ def collector() -> Iterator[Collector]:
     thread.join(10)
 
 
-async def test_spans_of_an_operation_form_one_tree(
-    make_backend: Callable[[], Backend], collector: Collector, post: Post
-) -> None:
+async def test_spans_of_an_operation_form_one_tree(own: Backend, collector: Collector, post: Post) -> None:
     """Each hop's server span hangs on the span its caller named on the wire; a failure marks the path to its root."""
-    backend, good, bad = make_backend(), Op(), Op()
-    backend.start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
+    good, bad = Op(), Op()
+    own.start(OTEL_EXPORTER_OTLP_ENDPOINT=collector.url)
     task = envelope("task", tenant="acme", task="something", query="anything")
-    assert (await post(backend, "api", "/v1/agent/tasks", task, good)).status_code == 200
-    backend["gateway>provider"].fault("refuse")
-    assert (await post(backend, "api", "/v1/agent/tasks", task, bad)).status_code == 503
-    assert {service.stop() for service in backend.services.values()} == {0}
+    assert (await post(own, "api", "/v1/agent/tasks", task, good)).status_code == 200
+    own["gateway>provider"].fault("refuse")
+    assert (await post(own, "api", "/v1/agent/tasks", task, bad)).status_code == 503
+    assert {service.stop() for service in own.services.values()} == {0}
 
     spans = collector.of(good)
     ids = {span.span_id for _, span in spans}
@@ -91,11 +89,10 @@ async def test_spans_of_an_operation_form_one_tree(
     assert roots == {good.trace_id, bad.trace_id}, "background work must not make traces of its own"
 
 
-async def test_a_deaf_collector_delays_no_stop(make_backend: Callable[[], Backend], post: Post, op: Op) -> None:
+async def test_a_deaf_collector_delays_no_stop(own: Backend, post: Post, op: Op) -> None:
     """With a collector that accepts nothing, services stop by themselves and with 0."""
-    backend = make_backend()
     with reserve_port() as nobody:
-        backend.start(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{nobody.address}")
+        own.start(OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{nobody.address}")
         question = envelope("question", tenant="acme", question="anything")
-        assert (await post(backend, "api", "/v1/ask", question, op)).status_code == 200
-        assert {service.stop() for service in backend.services.values()} == {0}
+        assert (await post(own, "api", "/v1/ask", question, op)).status_code == 200
+        assert {service.stop() for service in own.services.values()} == {0}

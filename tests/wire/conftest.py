@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -13,6 +13,7 @@ from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
 from chaos.proxy import Options, Proxy, ProxySettings, Registry, open_registry
 from chaos.system.ports import Address
+from tests.listening import listening
 from tests.proxy.wire_records import take_records
 
 HANG_GUARD_S = 20.0
@@ -31,7 +32,6 @@ class Tee:
 async def open_tee(host: str, port: int) -> AsyncIterator[Tee]:
     """A tee in front of that address."""
     tee = Tee()
-    writers: list[asyncio.StreamWriter] = []
 
     async def copy(way: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kept: bytearray) -> None:
         try:
@@ -48,26 +48,15 @@ async def open_tee(host: str, port: int) -> AsyncIterator[Tee]:
         kept = (bytearray(), bytearray())
         tee.seen.append(kept)
         onward_reader, onward_writer = await asyncio.open_connection(host, port)
-        writers.extend((writer, onward_writer))
         try:
             await asyncio.gather(copy(">", reader, onward_writer, kept[0]), copy("<", onward_reader, writer, kept[1]))
         finally:
-            for one in (writer, onward_writer):
-                one.close()
+            onward_writer.close()
+            writer.close()
 
-    server = await asyncio.start_server(relay, "127.0.0.1", 0)
-    tee.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(relay) as server:
+        tee.port = server.port
         yield tee
-    finally:
-        server.close()
-        for writer in writers:
-            writer.transport.abort()
-        async with asyncio.timeout(HANG_GUARD_S):
-            await server.wait_closed()
-            for writer in writers:
-                with suppress(OSError):
-                    await writer.wait_closed()
 
 
 @dataclass

@@ -18,6 +18,7 @@ from chaos.model.wire_record import WireRecord
 from chaos.proxy import ToxicSpec
 from chaos.system import NatsServer
 from chaos.system.ports import Address
+from tests.listening import listening
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 HEADERS = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01", "baggage": "op.id=r1", "X-Budget-Ms": "900"}
@@ -166,12 +167,9 @@ async def test_connect_urls_do_not_reach_the_client(teed_of: Any, seated: bool) 
     async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(info)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        teed = await teed_of(Protocol.NATS, Address("127.0.0.1", port))
+    async with listening(serve) as server:
+        teed = await teed_of(Protocol.NATS, Address(server.host, server.port))
         if seated:
             seat(teed)
         reader, writer = await asyncio.open_connection("127.0.0.1", teed.before.port)
@@ -196,11 +194,9 @@ async def test_what_cannot_be_framed_passes_byte_for_byte(teed_of: Any, noise: b
         writer.write(b"INFO {}\r\n" + await reader.readexactly(len(good + noise + later)))
         writer.write_eof()
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        teed = await teed_of(Protocol.NATS, Address("127.0.0.1", server.sockets[0].getsockname()[1]))
+    async with listening(serve) as server:
+        teed = await teed_of(Protocol.NATS, Address(server.host, server.port))
         if seated:
             seat(teed)
         reader, writer = await asyncio.open_connection("127.0.0.1", teed.before.port)

@@ -16,6 +16,7 @@ from chaos.model.link import Protocol
 from chaos.proxy import Options, Proxy, ProxySettings, ToxicSpec, open_registry
 from chaos.system import PostgresServer
 from chaos.system.ports import Address
+from tests.listening import listening
 from tests.wire.postgres_messages import GSS, OPENED, SSL, STARTUP, WELCOME, Step, message, query
 
 MIB = 1 << 20
@@ -29,14 +30,9 @@ async def scripted(steps: list[Step]) -> AsyncIterator[Address]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await play(steps, "<", reader, writer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield Address("127.0.0.1", server.sockets[0].getsockname()[1])
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with listening(serve) as server:
+        yield Address(server.host, server.port)
 
 
 async def play(steps: list[Step], role: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

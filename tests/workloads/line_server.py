@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from tests.listening import listening, reset
 from tests.workloads.rig import HANG_S
 
 __all__ = ["LineServer", "Peer", "cache", "mail", "serving_lines"]
@@ -32,38 +30,27 @@ class Peer:
 
     def reset(self) -> None:
         """RST."""
-        sock = self.writer.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.transport.abort()
+        reset(self.writer)
 
 
 Talk = Callable[[Peer], Awaitable[None]]
 
 
 class LineServer:
-    """Counts connections and holds what clients said; `asked` is set with the first line."""
+    """Counts connections; `ended` is set when the first of them is over."""
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.url = ""
         self.connections = 0
         self.ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, in a task of ours."""
-        task = asyncio.ensure_future(self._serve(Peer(reader, writer)))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, peer: Peer) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
         self.connections += 1
         try:
-            await self.talk(peer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+            await self.talk(Peer(reader, writer))
         finally:
-            peer.writer.close()
             self.ended.set()
 
     async def until_ended(self) -> None:
@@ -71,27 +58,14 @@ class LineServer:
         async with asyncio.timeout(HANG_S):
             await self.ended.wait()
 
-    async def close(self) -> None:
-        """End all connections."""
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 @asynccontextmanager
 async def serving_lines(talk: Talk) -> AsyncIterator[LineServer]:
     """A server on a free port that talks like that on every connection."""
     lines = LineServer(talk)
-    server = await asyncio.start_server(lines.accept, "127.0.0.1", 0)
-    lines.url = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(lines.serve) as server:
+        lines.url = f"tcp://{server.address}"
         yield lines
-    finally:
-        server.close()
-        await lines.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HANG_S):
-                await server.wait_closed()
 
 
 async def cache(peer: Peer, values: dict[str, str] | None = None) -> None:

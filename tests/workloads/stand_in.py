@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-import socket
-import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,6 +12,7 @@ import msgspec
 
 from chaos.workloads import Endpoints
 from chaos.workloads.identity import answer_digest
+from tests.listening import listening, reset
 from tests.workloads.rig import HANG_S, KEY
 
 _NONCE = re.compile(r"nonce-[0-9a-f]{16}")
@@ -98,10 +96,7 @@ class StandIn:
     def reset(self) -> None:
         """RST on every live connection."""
         for writer in self._writers:
-            sock = writer.get_extra_info("socket")
-            with contextlib.suppress(OSError):  # closed already
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
+            reset(writer)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, kept alive."""
@@ -110,11 +105,8 @@ class StandIn:
         try:
             while await self._exchange(reader, writer):
                 pass
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
         finally:
             self._writers.discard(writer)
-            writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -143,12 +135,6 @@ class StandIn:
 async def stand_in() -> AsyncIterator[StandIn]:
     """A backend on a free port."""
     backend = StandIn()
-    server = await asyncio.start_server(backend.serve, "127.0.0.1", 0)
-    backend.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(backend.serve) as server:
+        backend.url = f"http://{server.address}"
         yield backend
-    finally:
-        backend.gate.set()
-        server.close()
-        backend.reset()
-        await server.wait_closed()

@@ -18,6 +18,7 @@ from chaos.workloads.corpus import Corpus
 from chaos.workloads.http_door import HttpDoor, open_http
 from chaos.workloads.identity import answer_digest
 from chaos.workloads.operations import RUNNERS, Doors
+from tests.listening import listening, reset
 from tests.workloads.rig import KEY
 from tests.workloads.stand_in import Asked, Handler, Replied, digests, envelope, problem, stand_in
 
@@ -202,21 +203,14 @@ async def raw_server(reply: Raw) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(65536)
         reply(reader, writer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        await server.wait_closed()
+    async with listening(serve) as server:
+        yield f"http://{server.address}"
 
 
 def abort(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """RST instead of an answer."""
-    sock = writer.get_extra_info("socket")
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
-    writer.transport.abort()
+    reset(writer)
 
 
 def say(data: bytes) -> Raw:

@@ -26,6 +26,7 @@ from chaos.workloads.identity import answer_digest, nonce, op_id
 from chaos.workloads.nats_door import NatsDoor, open_nats
 from chaos.workloads.operations import Doors
 from tests.workloads.rig import KEY, RUN, driver_plan, kind_plan
+from tests.workloads.through import Through
 
 CORPUS = Corpus.of(RUN, 7)
 
@@ -232,58 +233,9 @@ async def test_a_silent_responder_is_no_answer(nats_server: NatsServer, namespac
     assert (operation.answer.kind, operation.end_ns) == (AnswerKind.NONE, 0)
 
 
-class Cuttable:
-    """A relay in front of the server that can go away and come back."""
-
-    def __init__(self, upstream: tuple[str, int]) -> None:
-        self._upstream = upstream
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def up(self) -> None:
-        """Listen (again)."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def down(self) -> None:
-        """Stop listening and drop every connection."""
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        up_reader, up_writer = await asyncio.open_connection(*self._upstream)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(_pump(reader, up_writer))
-                group.create_task(_pump(up_reader, writer))
-        except* (ConnectionError, EOFError):
-            pass
-        except* asyncio.CancelledError:
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.transport.abort()
-            up_writer.transport.abort()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    raise EOFError
-
-
 async def test_while_disconnected_nothing_is_sent_nor_kept_for_later(nats_server: NatsServer, namespace: str) -> None:
     """With the link down, a task fails as not sent; when it is back the queue is empty, and new tasks are taken."""
-    relay = Cuttable((nats_server.address.host, nats_server.address.port))
+    relay = Through((nats_server.address.host, nats_server.address.port))
     await relay.up()
     direct = nats_server.url.reveal()
     through = direct.replace(f":{nats_server.address.port}", f":{relay.port}")

@@ -195,7 +195,7 @@ async def test_a_cut_in_flight_is_named(postgres_server: PostgresServer, schema:
         relay.heard.clear()
         waiting = asyncio.ensure_future(flyer.fly("put"))
         await relay.heard.wait()
-        relay.cut(reset=reset)
+        await relay.cut(reset=reset)
         operation = await waiting
         assert (operation.answer.layer, operation.answer.code) == ("driver", code)
         assert operation.effect is EffectState.UNKNOWN

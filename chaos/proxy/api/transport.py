@@ -12,7 +12,7 @@ import h11
 
 from chaos.proxy.api.messages import Reply, Request, error_reply, text_reply
 
-__all__ = ["MAX_BODY", "App", "serve_http"]
+__all__ = ["MAX_BODY", "App", "serve_http", "stop_accepting"]
 
 App = Callable[[Request], Awaitable[Reply]]
 
@@ -23,6 +23,7 @@ _IDLE_S = 60.0
 _READ_S = 15.0
 _WRITE_S = 30.0
 _LINGER_S = 2.0
+_TURNS_OF_AN_ACCEPT = 4  # accepted, made a transport, told to the protocol, and one to spare
 _PLAIN_BYTES = 2048  # Go sends bodies above this size chunked
 _BODILESS = (204, 304)
 
@@ -45,11 +46,26 @@ async def serve_http(app: App, host: str, port: int) -> AsyncIterator[tuple[str,
     try:
         yield server.sockets[0].getsockname()[:2]
     finally:
-        server.close()
+        await stop_accepting(server)
         for task in connections:
             task.cancel()
         await asyncio.gather(*connections, return_exceptions=True)  # each closes its transport
         await server.wait_closed()
+
+
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close a server once what its loop has accepted is in the hands of its callback.
+
+    Closed before, asyncio loses such a connection: it fails to make its transport, closes nothing, and the client waits for ever.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
+        for _ in range(_TURNS_OF_AN_ACCEPT):
+            await asyncio.sleep(0)
+    finally:
+        server.close()
 
 
 class _Connection:
