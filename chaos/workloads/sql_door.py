@@ -32,7 +32,12 @@ class SqlDoor:
         self._idle: deque[tuple[asyncpg.Connection[Any], float]] = deque()
 
     def __repr__(self) -> str:
-        return f"<SqlDoor {len(self._idle)} idle>"
+        return f"<SqlDoor {self.idle} idle>"
+
+    @property
+    def idle(self) -> int:
+        """Kept connections that are not known to have ended."""
+        return sum(not connection.is_closed() for connection, _ in self._idle)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[asyncpg.Connection[Any]]:

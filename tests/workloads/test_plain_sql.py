@@ -215,6 +215,9 @@ async def test_nobody_there_means_nothing_was_done(postgres_server: PostgresServ
     async with behind(postgres_server, schema) as (flyer, relay):
         assert (await flyer.fly("put")).ok
         await relay.down()
+        async with asyncio.timeout(HANG_S):
+            while flyer.doors.plain.sql["db"].idle:
+                await asyncio.sleep(0.001)
         operation = await flyer.fly("put")
         assert (operation.answer.code, operation.effect) == ("connect-refused", EffectState.NOT_APPLIED)
         await relay.up()
