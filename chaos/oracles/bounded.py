@@ -15,10 +15,11 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
 from chaos.oracles.case import Case, unanswered
-from chaos.oracles.concern import NS_PER_MS, Concern, until_ns, wait_ms
+from chaos.oracles.concern import NS_PER_MS, Concern, wait_ms
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.population import judge_operations
 from chaos.oracles.scope import per_fault_and_workload
+from chaos.oracles.waits import bound_ms, stood_still
 from chaos.oracles.words import answer_text, meanwhile, speaker
 
 __all__ = ["BOUNDED"]
@@ -27,9 +28,7 @@ _NAME = "bounded"
 
 
 def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concern, ...]) -> Decision:
-    limit_ms = operation.deadline_ms + max(
-        case.settings.bound_slack_ms, case.settings.bound_slack_ratio * operation.deadline_ms
-    )
+    limit_ms = bound_ms(case, operation)
     if unanswered(operation):
         return _decide_unanswered(case, cell, operation, concerns, limit_ms)
     took_ms = (operation.end_ns - operation.start_ns) / NS_PER_MS
@@ -38,7 +37,6 @@ def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concer
     if case.lags and case.lag_ms(operation.start_ns, operation.end_ns):
         return undecided("the driver's loop stood still meanwhile")
     return _violated(
-        case,
         operation,
         limit_ms,
         error_class="late",
@@ -52,13 +50,12 @@ def _decide_unanswered(
 ) -> Decision:
     if not case.watched(operation, limit_ms):
         return undecided("in flight when the run was ended")
-    # The driver waits far longer than the limit: only a lag as long as the rest of the wait can hide an answer in time.
-    if case.lags and case.lag_ms(operation.start_ns, until_ns(operation)) >= wait_ms(operation) - limit_ms:
-        return undecided("the driver's loop stood still meanwhile")
+    lagged = stood_still(case, operation)
+    if lagged is not None:
+        return lagged
     accepted = operation.answer.kind is AnswerKind.ACCEPTED
     what = "was accepted and never completed" if accepted else "got no answer"
     return _violated(
-        case,
         operation,
         limit_ms,
         error_class="never-completed" if accepted else "no-answer",
@@ -74,11 +71,9 @@ def _whose(case: Case, operation: Operation) -> str:
     return f"{speaker(case, operation)} {answer_text(operation.answer)}"
 
 
-def _violated(
-    case: Case, operation: Operation, limit_ms: float, *, error_class: str, cause: str, seen: str
-) -> Decision:
+def _violated(operation: Operation, limit_ms: float, *, error_class: str, cause: str, seen: str) -> Decision:
     what = "a completion" if operation.asynchronous else "an answer"
-    slack_ms = max(case.settings.bound_slack_ms, case.settings.bound_slack_ratio * operation.deadline_ms)
+    slack_ms = limit_ms - operation.deadline_ms
     return Decision(
         outcome=Outcome.VIOLATED,
         rests_on_time=True,

@@ -1,7 +1,7 @@
 """isolation: operations that do not use a faulted link go on as if nothing were: answered ok, and about as quick as in the baseline.
 
-Judged are those that overlap the fault from its onset until it ended, and that no other fault concerns. One that fails violates; slow
-is judged by the median of each kind of operation, which rests on time: it violates if a second run shows it, too.
+Judged are those that overlap the fault from its onset until it ended, and that no other fault concerns. One that fails violates;
+slow is judged by the median of each kind of operation. That rests on time, as does a timeout: it violates if a second run shows it, too.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from chaos.oracles.case import Case, unanswered
 from chaos.oracles.concern import Concern, until_ns, wait_ms
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.population import judge_apart
+from chaos.oracles.waits import slow_from_ms, stood_still, timed_out
 from chaos.oracles.words import answer_text, meanwhile, speaker
 
 __all__ = ["ISOLATION"]
 
 _NAME = "isolation"
-_TIMEOUT = 504
 
 
 def _decide(
@@ -34,13 +34,13 @@ def _decide(
     if unanswered(operation) and not case.watched(operation, wait_ms(operation)):
         return undecided("in flight when the run was ended")
     if not operation.ok:
-        return _failed(case, cell, operation)
-    usual_ms = case.usual_ms.get((operation.workload, operation.name))
-    if usual_ms is None:
+        lagged = stood_still(case, operation) if unanswered(operation) else None
+        return lagged or _failed(case, cell, operation)
+    limit_ms = slow_from_ms(case, operation)
+    if limit_ms is None:
         return undecided(f"the baseline has no {operation.workload}.{operation.name} to compare with")
     if case.lags and case.lag_ms(operation.intended_ns, until_ns(operation)):
         return undecided("the driver's loop stood still meanwhile")
-    limit_ms = max(usual_ms * case.settings.isolation_factor, usual_ms + case.settings.isolation_floor_ms)
     seen_ms = medians_ms.get(operation.name, 0.0)
     latency_ms = operation.latency_ms or 0.0
     if seen_ms <= limit_ms or latency_ms <= limit_ms:
@@ -51,7 +51,7 @@ def _decide(
         operation,
         error_class="slowed",
         what=f"{operation.workload}.{operation.name} got slow",
-        expected=f"a median of at most {format_ms(limit_ms)} (baseline {format_ms(usual_ms)})",
+        expected=f"a median of at most {format_ms(limit_ms)} (baseline {format_ms(case.usual_ms[operation.workload, operation.name])})",
         seen=f"a median of {format_ms(seen_ms)}, this one {format_ms(latency_ms)}",
         rests_on_time=True,
     )
@@ -73,7 +73,7 @@ def _failed(case: Case, cell: Cell, operation: Operation) -> Decision:
         what=what,
         expected="ok: the fault is on no link that this operation uses",
         seen=text,
-        rests_on_time=operation.answer.status == _TIMEOUT,
+        rests_on_time=timed_out(case, operation),
     )
 
 

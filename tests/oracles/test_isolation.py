@@ -87,6 +87,21 @@ def test_a_timeout_needs_a_second_run() -> None:
     assert (verdict.violated, verdict.undecided) == (0, 1)
 
 
+@pytest.mark.parametrize(("took_ms", "violated"), [(5, 1), (119, 1), (121, 0)])
+def test_so_does_a_503_that_kept_its_caller_waiting(took_ms: float, violated: int) -> None:
+    """A pool or a queue without room in time is told as 503; one that comes at once waited for nothing."""
+    verdict = isolation(*MEANWHILE, operation(22.05, error(503), took_ms=took_ms, **QUIET))
+    assert (verdict.violated, verdict.undecided) == (violated, 1 - violated)
+
+
+@pytest.mark.parametrize(("lag_ms", "violated"), [(0, 1), (1700, 1), (1900, 0)])
+def test_silence_while_the_driver_stood_still_is_nobodys(lag_ms: float, violated: int) -> None:
+    """It waits for 4 s, and 2.2 s are allowed: a shorter lag hides no answer in time, as with `bounded`."""
+    lags = (lag(22.1, lag_ms),) if lag_ms else ()
+    verdict = isolation(*MEANWHILE, operation(22.05, NO_ANSWER, **QUIET), lags=lags)
+    assert verdict.violated == violated
+
+
 @pytest.mark.parametrize(
     ("took_ms", "verdict"),
     [(40, Verdict.HOLDS), (119, Verdict.HOLDS), (121, Verdict.UNKNOWN)],
