@@ -14,13 +14,13 @@ from chaos.oracles.concern import Concern
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.population import judge_operations
 from chaos.oracles.scope import per_fault_and_workload
+from chaos.oracles.waits import timed_out
 from chaos.oracles.words import answer_text, meanwhile, speaker
 
 __all__ = ["ERROR_CLASS"]
 
 _NAME = "error-class"
 _TOO_MANY = 429
-_TIMEOUT = 504
 
 
 def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concern, ...]) -> Decision:
@@ -43,7 +43,7 @@ def _decide(case: Case, cell: Cell, operation: Operation, concerns: tuple[Concer
         if allowed
         else "ok: no fault concerns this operation",
         seen=answer_text(operation.answer),
-        rests_on_time=status == _TIMEOUT,
+        rests_on_time=timed_out(case, operation),
     )
 
 

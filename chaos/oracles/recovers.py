@@ -1,7 +1,7 @@
 """recovers: within T after healing, k probes in a row of each workload are right, and as quick as in the baseline.
 
-Three outcomes are told apart: still failing (rests on answers, not on time), slow, recovered. Slow alone rests on time: it violates if a
-second run shows it, too.
+Three outcomes are told apart: still failing (rests on answers, not on time), slow, recovered. Slow alone rests on time, and so do timeouts
+between good answers: they violate if a second run shows them, too.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from chaos.oracles.findings import Violation, group
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.scope import per_workload
 from chaos.oracles.text import clip, counted
+from chaos.oracles.waits import timed_out
 from chaos.oracles.words import answer_text
 
 __all__ = ["RECOVERS"]
 
 _NAME = "recovers"
-_TIMEOUT = 504
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +101,10 @@ def _ok_after(operation: Operation, cell: Cell, run: _Recovery) -> bool:
 
 def _judge_failed(case: Case, cell: Cell, run: _Recovery) -> CellVerdict:
     failing = [one for one in _last_of_each_kind(run.probes) if not run.right(one)]
-    if failing:
+    if failing and not _on_and_off(case, run, failing):
         return _still_failing(case, cell, run, failing)
     slow = [one for one in run.probes if run.right(one) and not run.quick(one)]
-    if not slow:
+    if failing or not slow:
         return _too_few(case, cell, run)
     if case.clock_stepped:
         return unknown(cell, f"slow, but {case.clock_stepped}")
@@ -123,7 +123,7 @@ def _too_few(case: Case, cell: Cell, run: _Recovery) -> CellVerdict:
         why = "the run was ended early" if _cut_short(case) else "more did not fit into T"
         return unknown(cell, f"{run.finished.in_a_row} of {run.k} probes in a row were right and quick; {why}")
     violations = [Violation(operation=one, decision=_failed(run, one, "failing until late")) for one in failed]
-    if all(map(_timed_out, failed)):
+    if all(timed_out(case, one) for one in failed):
         return _suspected(case, cell, run, violations, f"recovered late, after {answer_text(failed[-1].answer)}")
     return _violated(case, cell, run, violations, "recovered too late")
 
@@ -134,7 +134,7 @@ def _still_failing(case: Case, cell: Cell, run: _Recovery, failing: Sequence[Ope
     broken = next((text for one in failing if (text := case.broken_rig(one))), "")
     if broken:
         return unknown(cell, f"still failing, but {broken}")
-    if all(_timed_out(one) and case.lag_ms(one.intended_ns, until_ns(one)) for one in failing):
+    if all(timed_out(case, one) and case.lag_ms(one.intended_ns, until_ns(one)) for one in failing):
         return unknown(cell, "still failing by timeouts, but the driver's loop stood still meanwhile")
     kinds = {one.name for one in failing}
     all_failed = [one for one in run.probes if one.name in kinds and not run.right(one)]
@@ -142,9 +142,10 @@ def _still_failing(case: Case, cell: Cell, run: _Recovery, failing: Sequence[Ope
     return _violated(case, cell, run, violations, f"still failing: {', '.join(sorted(kinds))}")
 
 
-def _timed_out(probe: Operation) -> bool:
-    """The system's own timeout fired: a quieter machine might have been in time."""
-    return probe.answer.status == _TIMEOUT
+def _on_and_off(case: Case, run: _Recovery, failing: Sequence[Operation]) -> bool:
+    """Whether what failed last had been right since healing, and only timed out: a quieter machine might have been in time."""
+    right = {one.name for one in run.probes if run.right(one)}
+    return all(one.name in right and timed_out(case, one) for one in failing)
 
 
 def _violated(case: Case, cell: Cell, run: _Recovery, violations: Sequence[Violation], what: str) -> CellVerdict:

@@ -168,6 +168,16 @@ def test_before_the_system_was_steady_it_may_be_slow_but_not_wrong() -> None:
     assert "no second run has confirmed it" in verdict.reason
 
 
+@pytest.mark.parametrize(("status", "took_ms", "violated"), [(503, 50, 1), (503, 900, 0), (500, 900, 1)])
+def test_a_503_after_a_wait_needs_a_second_run(status: int, took_ms: float, violated: int) -> None:
+    """No fault is near: a pool without room in time is a slow machine's, too; what is refused at once, or told wrongly, is not."""
+    verdict = judged(
+        run(plan(fault()), *steady_load(10, 19), operation(15.05, error(status), took_ms=took_ms)),
+        "error-class/none/rag",
+    )
+    assert (verdict.violated, verdict.undecided) == (violated, 1 - violated)
+
+
 def test_a_fault_that_was_not_seen_to_begin_leaves_errors_undecided() -> None:
     """It may have acted all the same."""
     evidence = run(plan(fault()), *steady_load(10, 19), operation(22, error()), operation(22.1, error()), wire=())

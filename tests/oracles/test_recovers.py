@@ -89,6 +89,40 @@ def test_too_late_is_too_late() -> None:
     assert (verdict.verdict, verdict.findings[0].error_class) == (Verdict.VIOLATED, "late-recovery")
 
 
+@pytest.mark.parametrize(
+    ("status", "took_ms", "verdict"),
+    [
+        (504, 50, Verdict.UNKNOWN),
+        (503, 400, Verdict.UNKNOWN),
+        (503, 50, Verdict.VIOLATED),
+        (500, 400, Verdict.VIOLATED),
+    ],
+)
+def test_too_late_by_timeouts_needs_a_second_run(status: int, took_ms: float, verdict: Verdict) -> None:
+    """A 504, or a 503 after a wait: more than three times the 50 ms of the baseline."""
+    late = tuple(probe(at_s, took_ms, answer=error(status)) for at_s in (25, 32))
+    seen = recovers(*late, probe(33), probe(34), passed=False, in_a_row=2)
+    assert (seen.verdict, seen.findings[0].error_class) == (verdict, "late-recovery")
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "error_class"),
+    [
+        ((200, 504, 200, 504), Verdict.UNKNOWN, "late-recovery"),
+        ((504, 504, 504, 504), Verdict.VIOLATED, "still-failing"),
+        ((200, 504, 200, 500), Verdict.VIOLATED, "still-failing"),
+        ((500, 200, 200, 504), Verdict.VIOLATED, "late-recovery"),
+    ],
+)
+def test_timeouts_between_good_answers_need_a_second_run(
+    answers: tuple[int, ...], verdict: Verdict, error_class: str
+) -> None:
+    """The last probe need not be the truth; what never was right is failing."""
+    made = (probe(25 + i) if one == 200 else probe(25 + i, answer=error(one)) for i, one in enumerate(answers))
+    seen = recovers(*made, passed=False)
+    assert (seen.verdict, seen.findings[0].error_class) == (verdict, error_class)
+
+
 def test_good_probes_that_were_too_few_prove_nothing() -> None:
     """Only two fitted into T."""
     assert recovers(probe(25), probe(30), passed=False, sent=2, in_a_row=2).verdict is Verdict.UNKNOWN
