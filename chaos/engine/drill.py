@@ -98,7 +98,7 @@ def _record(plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], sign
             try:
                 anyio.run(_conduct, plan, recorder, redaction, signals, folder)
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a mistake of ours must not cost the record
-                journal.end("failed", _crashed(error, folder / "logs"))
+                journal.end("failed", _crashed(error, folder / "logs", redaction))
             finally:
                 redaction.redactor.scrub_tree(folder / "logs")
     except JournalError:
@@ -110,12 +110,12 @@ async def _conduct(plan: Plan, recorder: Recorder, redaction: Redaction, signals
     await conduct(plan, recorder, redaction, signals, run_id=folder.name, folder=folder)
 
 
-def _crashed(error: BaseException, logs: Path) -> str:
+def _crashed(error: BaseException, logs: Path, redaction: Redaction) -> str:
     """One line for a person; the traceback goes to a log."""
     log = logs / "conductor.log"
     with contextlib.suppress(OSError):
         logs.mkdir(exist_ok=True)
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+        log.write_text(redaction.text("".join(traceback.format_exception(error))), encoding="utf-8", errors="replace")
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"the conductor failed: {type(error).__name__}: {error}; the details stand in {log}"

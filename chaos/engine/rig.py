@@ -77,6 +77,7 @@ async def bring_up(
             progress=lambda child, ms: emit(_started(folder, child, ms)),
         ) as system:
             redaction.add(system.secrets())
+            children.hide(redaction.redactor.forms)
             async with anyio.create_task_group() as group:
                 group.start_soon(_tell_exits, children, emit, give_up)
                 group.start_soon(watch_standstill, partial(_pids, children), emit, give_up, partial(_wake, children))

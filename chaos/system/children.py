@@ -8,7 +8,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,10 @@ class Children(asyncio.Protocol):
                 "the process supervisor is gone, and all children with it; see supervisor.log and run again"
             )
         self._transport.write(json.dumps(message).encode() + b"\n")
+
+    def hide(self, forms: Iterable[str]) -> None:
+        """No log of a child started from now on holds any of these texts. Raises NotReadyError if the supervisor is gone."""
+        self.send(op="hide", forms=list(forms))
 
     def expect_exits(self) -> None:
         """From now on no exit is a surprise."""

@@ -70,6 +70,11 @@ class Redactor:
 
         self._shortest = len(self._text[-1]) if self._text else 0
 
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """Everything that is replaced."""
+        return tuple(self._text)
+
     def __repr__(self) -> str:
         return f"<Redactor of {len(self._text)} forms>"
 

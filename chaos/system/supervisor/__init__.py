@@ -3,7 +3,7 @@
     python -m chaos.system.supervisor SCRATCH_DIRECTORY
 
 Standard library only, single-threaded, in its own session; it speaks JSON lines over the socket that is its standard
-input. `loop` is the whole life, `child` one process, `spawn` fork and exec, `escalation` the pure rule of who gets
+input. `loop` is the whole life, `child` one process, `spawn` fork and exec, `log` what it writes, `escalation` the pure rule of who gets
 which signal when.
 """
 

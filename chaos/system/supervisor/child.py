@@ -6,6 +6,7 @@ import contextlib
 import os
 
 from chaos.system.supervisor.escalation import Step, escalation
+from chaos.system.supervisor.log import ChildLog
 
 __all__ = ["SupervisedChild"]
 
@@ -13,13 +14,14 @@ __all__ = ["SupervisedChild"]
 class SupervisedChild:
     """A running child. Its group is signalled as a whole, so grandchildren are meant too."""
 
-    __slots__ = ("due", "name", "pid", "stop_signal", "uid")
+    __slots__ = ("due", "log", "name", "pid", "stop_signal", "uid")
 
-    def __init__(self, name: str, pid: int, stop_signal: str, uid: int) -> None:
+    def __init__(self, name: str, pid: int, stop_signal: str, uid: int, log: ChildLog) -> None:
         self.name = name
         self.pid = pid
         self.stop_signal = stop_signal
         self.uid = uid
+        self.log = log
         self.due: list[Step] = []
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from chaos.system import procfs, sharedmem, trees
 from chaos.system.supervisor.child import SupervisedChild
 from chaos.system.supervisor.escalation import CRASH_GRACE_S
+from chaos.system.supervisor.log import ChildLog, Hidden
 from chaos.system.supervisor.spawn import SpawnError, become_subreaper, spawn
 
 __all__ = ["OWNER_FILE", "Supervisor"]
@@ -41,7 +42,11 @@ class Supervisor:
         self._creators: dict[int, int] = {}  # pid -> uid of all children ever, for their shared memory
         self._buffer = b""
         self._open = True
+        self._selector = selectors.DefaultSelector()
+        self._hidden = Hidden([])
+        self._logs: set[ChildLog] = set()  # a descendant may hold one for longer than the child lives
         self._commands: dict[str, Callable[..., None]] = {
+            "hide": self._hide,
             "start": self._start,
             "stop": self._stop,
             "signal": self._signal,
@@ -56,26 +61,29 @@ class Supervisor:
             end.setblocking(False)
         signal.set_wakeup_fd(wake_writer.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._sock, selectors.EVENT_READ)
-            selector.register(wake_reader, selectors.EVENT_READ)
+        with self._selector:
+            self._selector.register(self._sock, selectors.EVENT_READ)
+            self._selector.register(wake_reader, selectors.EVENT_READ)
             self._send(event="ready", pid=os.getpid())
             try:
                 while self._serving() or self._children:
-                    self._turn(selector, wake_reader)
+                    self._turn(wake_reader)
             finally:
                 self._tidy()  # should there be a mistake in here, nothing outlives it
 
-    def _turn(self, selector: selectors.BaseSelector, wake_reader: socket.socket) -> None:
-        ready = {key.fileobj for key, _ in selector.select(self._timeout_s())}
+    def _turn(self, wake_reader: socket.socket) -> None:
+        ready = {key.fileobj for key, _ in self._selector.select(self._timeout_s())}
         if wake_reader in ready:
             with contextlib.suppress(BlockingIOError):
                 wake_reader.recv(4096)
+        for log in self._logs & ready:
+            log.take()
         self._reap()
+        self._close_logs()
         if self._serving() and self._sock in ready:
             self._receive()
             if not self._serving():
-                selector.unregister(self._sock)
+                self._selector.unregister(self._sock)
         now = time.monotonic()
         for child in self._children.values():
             child.fire(now)
@@ -111,14 +119,29 @@ class Supervisor:
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # each start would compile everything anew
         env[CHILD_VARIABLE] = name
         try:
-            pid = spawn(argv, env, cwd, log, **how)
+            pid, written = self._spawn(argv, env, cwd, log, **how)
         except (SpawnError, OSError) as exc:
             self._send(event="failed", name=name, error=str(exc))
             return
+        self._logs.add(written)
+        self._selector.register(written, selectors.EVENT_READ)
         uid = how["user"][0] if how["user"] else os.geteuid()
-        self._children[pid] = SupervisedChild(name, pid, how["stop_signal"], uid)
+        self._children[pid] = SupervisedChild(name, pid, how["stop_signal"], uid, written)
         self._creators[pid] = uid
         self._send(event="started", name=name, pid=pid)
+
+    def _spawn(self, argv: list[str], env: dict[str, str], cwd: str, log: str, **how: Any) -> tuple[int, ChildLog]:
+        written = ChildLog(log, self._hidden)
+        try:
+            return spawn(argv, env, cwd, written.writer, **how), written
+        except (SpawnError, OSError):
+            written.close()
+            raise
+        finally:
+            written.hand_over()
+
+    def _hide(self, forms: list[str]) -> None:
+        self._hidden = Hidden(forms)
 
     def _named(self, name: str) -> list[SupervisedChild]:
         return [child for child in self._children.values() if child.name == name]
@@ -152,6 +175,7 @@ class Supervisor:
                 _, status = os.waitpid(pid, 0)
             if child is not None:
                 self._end_orphans(child.name)
+                child.log.finish()  # who hears of the end may look for the reason
                 self._send(event="exited", name=child.name, pid=child.pid, code=os.waitstatus_to_exitcode(status))
 
     def _end_orphans(self, name: str) -> None:
@@ -165,8 +189,17 @@ class Supervisor:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
+    def _close_logs(self) -> None:
+        for log in [one for one in self._logs if one.ended]:
+            self._selector.unregister(log)
+            log.close()
+            self._logs.remove(log)
+
     def _tidy(self) -> None:
         left = self._sweep()
+        for log in self._logs:
+            log.finish()
+            log.close()
         shared = sharedmem.remove_segments(sharedmem.segments_of(self._creators, self._scratch))
         gone = not os.path.exists(os.path.join(self._scratch, OWNER_FILE)) or trees.remove_tree(self._scratch)
         self._send(event="bye", left=left, shared_memory=shared, scratch="" if gone else self._scratch)

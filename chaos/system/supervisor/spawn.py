@@ -1,4 +1,4 @@
-"""Fork and exec of one child: own process group, log file, signals at their defaults, dies with the supervisor."""
+"""Fork and exec of one child: own process group, its output, signals at their defaults, dies with the supervisor."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def become_subreaper() -> None:
 
 
 def spawn(
-    argv: list[str], env: dict[str, str], cwd: str, log: str, *, stop_signal: str, user: list[int] | None, nice: int
+    argv: list[str], env: dict[str, str], cwd: str, out: int, *, stop_signal: str, user: list[int] | None, nice: int
 ) -> int:
-    """Start `argv` and return its process id once exec has succeeded.
+    """Start `argv`, writing to the descriptor `out`, and return its process id once exec has succeeded.
 
     `user` is [uid, gid] to become. Raises SpawnError with the operating system's reason.
     """
@@ -40,7 +40,7 @@ def spawn(
     pid = os.fork()
     if pid == 0:
         try:
-            _become(argv, env, cwd, log, parent=parent, stop_signal=stop_signal, user=user, nice=nice)
+            _become(argv, env, cwd, out, parent=parent, stop_signal=stop_signal, user=user, nice=nice)
         except OSError as exc:
             os.write(writer, f"{exc.errno or errno.EIO} {argv[0]}".encode())
         finally:
@@ -60,7 +60,7 @@ def _become(
     argv: list[str],
     env: dict[str, str],
     cwd: str,
-    log: str,
+    out: int,
     *,
     parent: int,
     stop_signal: str,
@@ -68,7 +68,6 @@ def _become(
     nice: int,
 ) -> NoReturn:
     os.setpgid(0, 0)
-    out = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(out, 1)
