@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from chaos.errors import NotReadyError
-from chaos.model.interpolation import expand_environment, fill, names_in
+from chaos.model.interpolation import interpolate, names_in
 from chaos.model.link import Protocol
+from chaos.model.store_url import StoreUrl, read_store_url
 from chaos.model.system import LOCAL, STORES, ReadyWhen, ServiceModel, SystemModel
 from chaos.system.nats import USER
 from chaos.system.ports import Address
@@ -85,13 +86,13 @@ class OwnWiring:
             "port": str(address.port),
             "user": unquote((split and split.username) or ""),
             "password": unquote((split and split.password) or ""),
-            "database": (split.path if split else "").lstrip("/"),
+            "database": unquote(split.path if split else "").lstrip("/"),
         }
 
     def direct(self, store: str) -> str:
         """The URL of a store that runs already, straight to it; empty for one that is not such."""
         written = self.model.stores.get(store, LOCAL)
-        return "" if written == LOCAL else self._expanded(written, store)
+        return "" if written == LOCAL else self._store(store).text
 
     def secrets(self) -> Iterator[str]:
         """What may stand in no file of the run: variables of ours that the system uses, passwords of its stores."""
@@ -106,7 +107,7 @@ class OwnWiring:
                     yield value
         for store, written in self.model.stores.items():
             if written != LOCAL:
-                yield from _credentials_of(self._expanded(written, store))
+                yield from self._store(store).secrets
 
     def _url(self, callee: str, address: Address) -> str:
         written = self.model.stores.get(callee)
@@ -115,19 +116,28 @@ class OwnWiring:
                 return role_dsn(self.credentials.postgres, address).reveal()
             return f"nats://{USER}:{self.credentials.nats.reveal()}@{address}"
         if written is not None:
-            split = urlsplit(self._expanded(written, callee))
-            user = split.netloc.rpartition("@")[0]
-            return urlunsplit(split._replace(netloc=f"{user}@{address}" if user else str(address)))
+            return self._store(callee).at(str(address))
         return f"http://{address}" if self.model.protocol_of(callee) is Protocol.HTTP else str(address)
 
-    def _text(self, text: str, values: Mapping[str, str], who: str) -> str:
-        return self._expanded(fill(text, values), who)
-
-    def _expanded(self, text: str, who: str) -> str:
+    def _store(self, name: str) -> StoreUrl:
         try:
-            return expand_environment(text, self.surroundings)
+            return read_store_url(self.model.stores[name], self.surroundings)
         except KeyError as error:
-            raise NotReadyError(f"{who} needs the variable {error.args[0]}, which is not set: export it") from None
+            raise _missing(name, error) from None
+        except ValueError:
+            raise NotReadyError(
+                f"what the variables of {name} say makes no URL: write it as in the scenario reference"
+            ) from None
+
+    def _text(self, text: str, values: Mapping[str, str], who: str) -> str:
+        try:
+            return interpolate(text, values, self.surroundings)
+        except KeyError as error:
+            raise _missing(who, error) from None
+
+
+def _missing(who: str, error: KeyError) -> NotReadyError:
+    return NotReadyError(f"{who} needs the variable {error.args[0]}, which is not set: export it")
 
 
 def local_stores(model: SystemModel) -> frozenset[str]:
@@ -142,15 +152,3 @@ def own_upstreams(model: SystemModel) -> dict[str, Address]:
         host, _, port = one.address.rpartition(":")
         found[name] = Address(host.strip("[]"), int(port))
     return found
-
-
-def _credentials_of(url: str) -> Iterator[str]:
-    """What of a store's URL is nobody's business: the password, a token in its place, credentials among the parameters."""
-    parts = urlsplit(url)
-    if parts.password:
-        yield parts.password
-    elif parts.username and parts.scheme == "nats":
-        yield parts.username
-    for name, value in parse_qsl(parts.query):
-        if name.casefold() in {"password", "sslpassword", "token", "passfile"}:
-            yield value

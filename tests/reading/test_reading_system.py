@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import replace
 
 import pytest
 
-from chaos.model.interpolation import callee_holes, expand_environment, fill
+from chaos.errors import ScenarioError
+from chaos.model.interpolation import callee_holes, expand_environment, interpolate
 from chaos.model.link import Link, Protocol
 from chaos.model.reading.compose import compose
 from chaos.model.reading.groups import Fields
+from chaos.model.reading.scenario import read_scenario
 from chaos.model.reading.system import derive_links, read_system
 from chaos.model.reading.system_format import system_format
 from chaos.model.reading.vocabulary import Vocabulary
+from chaos.model.scenario import LinkMap
 from chaos.model.system import ReadyWhen, SystemModel, Upstream, Variables
 
 WHOLE = """
@@ -85,7 +89,7 @@ def test_links_follow_from_calls_and_doors(vocabulary: Vocabulary) -> None:
 )
 def test_holes_are_filled_and_nothing_else(text: str, filled: str) -> None:
     """What is no hole that is known stays as it is: JSON and format strings of others pass through."""
-    assert fill(text, {"port": "81", "postgres.url": "postgres://a", "postgres.host": "b"}) == filled
+    assert interpolate(text, {"port": "81", "postgres.url": "postgres://a", "postgres.host": "b"}, {}) == filled
 
 
 def test_holes_of_callees_are_found() -> None:
@@ -93,8 +97,46 @@ def test_holes_of_callees_are_found() -> None:
     assert list(callee_holes("{port} {a.url} {b-c.host} {{d.url}}")) == [("a", "url"), ("b-c", "host")]
 
 
+def test_what_was_filled_in_is_not_filled_in_again() -> None:
+    """Values that look like holes stay as they are."""
+    text = interpolate(
+        "{port} ${A} {db.host} {x} ${port}", {"port": "${A}", "db.host": "{port}"}, {"A": "{port}", "port": "p"}
+    )
+    assert text == "${A} {port} {port} {x} p"
+
+
 def test_the_environment_is_filled_in_or_told_missing() -> None:
     """A variable that is not set is named."""
     assert expand_environment("a ${B} c", {"B": "x"}) == "a x c"
     with pytest.raises(KeyError, match="B"):
         expand_environment("${B}", {})
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["postgres://u:${PW}@127.0.0.1:5432/db", "postgres://u:x@${PW}/db", "${DSN}", "postgres://u:x@${HOST}/db"],
+)
+def test_no_message_tells_what_a_variable_of_a_store_says(vocabulary: Vocabulary, written: str) -> None:
+    """Neither a password that is taken for a host, nor a host; the variable is named instead."""
+    environment = {
+        "PW": "hun@ter2secret/x",
+        "DSN": "postgres://u:hun@ter2secret/x@127.0.0.1:5432/db",
+        "HOST": "ter2secret",
+    }
+    known = replace(vocabulary, environment=environment)
+    text = f"""
+name: shop
+system:
+  services: {{orders: {{command: x, calls: {{postgres: URL}}}}}}
+  postgres: "{written}"
+workloads: [{{kind: tcp, to: orders, rate: 50/s, operations: {{a: {{script: [{{send: a}}, {{expect: a}}]}}}}}}]
+timeline: {{faults: [{{fault: latency, on: orders>postgres, for: 1s, latency: 1ms}}]}}
+"""
+    try:
+        read_scenario(text, source="drill.yaml", vocabulary=known, load_links=lambda _name: LinkMap(name="", links=()))
+        said = ""
+    except ScenarioError as error:
+        said = str(error)
+    assert "ter2" not in said
+    assert ("${HOST}" in said) == ("${HOST}" in written)
+    assert (said == "") == (written == "postgres://u:${PW}@127.0.0.1:5432/db")

@@ -15,7 +15,7 @@ from chaos.model.link import Protocol
 from chaos.model.system import ReadyWhen, ServiceModel, SystemModel, Upstream, Variables
 from chaos.system.children import open_children
 from chaos.system.local import LocalSystem
-from chaos.system.own import OwnWiring
+from chaos.system.own import OwnWiring, own_services
 from chaos.system.ports import Address
 from chaos.system.scratch import make_scratch
 from chaos.system.wiring import Credentials
@@ -117,6 +117,27 @@ def test_a_store_by_url_keeps_its_credentials() -> None:
     assert parts["url"] == "postgresql://app:p%40ss-word@127.0.0.1:4003/shop?sslmode=disable"
     assert (parts["user"], parts["password"], parts["database"]) == ("app", "p@ss-word", "shop")
     assert list(wiring.secrets()) == ["p%40ss-word"]
+
+
+def test_a_password_from_a_variable_is_the_password(tmp_path: Path) -> None:
+    """Whatever characters it has: encoded in the URL, itself everywhere else, and nothing in it is filled in again."""
+    password = "p@ss/w#rd?{port}${HOME}"
+    service = ServiceModel(
+        name="shop",
+        command=("run", "{postgres.password}", "${PW}"),
+        ready=ReadyWhen(kind="tcp"),
+        calls={"postgres": Variables(url="URL")},
+    )
+    own = SystemModel(
+        services=(service,), stores={"postgres": "postgres://app:${PW}@db.example/shop"}, folder=str(tmp_path)
+    )
+    wiring = OwnWiring(model=own, credentials=Credentials(), surroundings={"PW": password})
+    listeners = {"shop>postgres": Address("127.0.0.1", 4003)}
+    upstreams = {"shop": Address("127.0.0.1", 4004)}
+    fitted = wiring.fit(own_services(own)[0], upstreams, listeners)
+    assert fitted.argv == ("run", password, password)
+    assert fitted.env["URL"] == "postgres://app:p%40ss%2Fw%23rd%3F%7Bport%7D%24%7BHOME%7D@127.0.0.1:4003/shop"
+    assert set(wiring.secrets()) >= {password}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,10 @@ The word `reference`, or a mapping that describes [a system of your own](own-sys
 
 _HOLES = """In `command` and `env` are filled in: `{port}` and `{host}` of the service itself, `{python}` (the interpreter that runs the drill),
 `{callee.url}` and likewise `host`, `port`, `user`, `password`, `database` of what it calls, by way of its link, and `${NAME}` of the
-environment, whose value stands in no file of the run. No shell runs.
+environment, whose value stands in no file of the run. What was filled in is not looked at again. No shell runs.
+
+In the URL of a store, `${NAME}` in the place of user, password, path or a parameter's value is taken as it is, whatever characters it has; it is
+percent-encoded for whoever gets the URL. A variable that says the whole URL (`postgres: ${DATABASE_URL}`) has to be encoded already.
 """
 
 _EFFECTS = """### `effects`

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -21,7 +21,7 @@ from chaos.model.reading.load import check_baseline, check_routes, read_workload
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.scenario_format import scenario_format
 from chaos.model.reading.shape import At
-from chaos.model.reading.system import OWN, check_callees, derive_links, read_system, store_addresses
+from chaos.model.reading.system import OWN, check_callees, derive_links, hidden_hosts, read_system, store_addresses
 from chaos.model.reading.vocabulary import Vocabulary
 from chaos.model.scenario import (
     Baseline,
@@ -65,7 +65,7 @@ def read_scenario(
     if link_map is not None:
         if own is None or not _drives_the_reference(records, report):
             check_routes(records, link_map, vocabulary, report)
-        _check_hosts(link_map, fields, report)
+        _check_hosts(link_map, fields, hidden_hosts(own, vocabulary.environment) if own is not None else {}, report)
         if own is not None:
             _check_own_hosts(own, link_map, fields, vocabulary, report)
         if not link_map.links:
@@ -166,11 +166,16 @@ def _instead(wanted: str, vocabulary: Vocabulary, error: Exception) -> str:
     return said or "name a map in proxies/, or a path relative to this file"
 
 
-def _check_hosts(link_map: LinkMap, fields: Fields, report: Report) -> None:
+def _check_hosts(link_map: LinkMap, fields: Fields, hidden: Mapping[str, str], report: Report) -> None:
     for link, host in beyond_loopback(link_map.links, _values(fields.get("allow_hosts", ()))):
-        what = f"{link} of the map {link_map.name} leads beyond this machine, to {quote(host)[1:-1]}"
-        instead = f"if you mean it, add allow_hosts: [{quote(host)[1:-1]}] to the scenario"
+        what, instead = _beyond(f"{link} of the map {link_map.name}", host, hidden)
         report.add(fields.place_of("links" if "links" in fields else "system"), what, instead)
+
+
+def _beyond(who: str, host: str, hidden: Mapping[str, str]) -> tuple[str, str]:
+    """A host that a variable says is not told."""
+    text = f"the host in {hidden[host]}" if host in hidden else quote(host)[1:-1]
+    return f"{who} leads beyond this machine, to {text}", f"if you mean it, add allow_hosts: [{text}] to the scenario"
 
 
 def _check_own_hosts(
@@ -179,11 +184,10 @@ def _check_own_hosts(
     """What the system names itself, beside its links: effects are read straight from its stores."""
     allowed = _values(fields.get("allow_hosts", ()))
     told = {host for _, host in beyond_loopback(link_map.links, allowed)}
+    hidden = hidden_hosts(own, vocabulary.environment)
     for host in dict.fromkeys(host for _, host in beyond_loopback(_linked(own, vocabulary), allowed)):
         if host not in told:
-            text = quote(host)[1:-1]
-            what = f"the system leads beyond this machine, to {text}"
-            report.add(fields.place_of("system"), what, f"if you mean it, add allow_hosts: [{text}] to the scenario")
+            report.add(fields.place_of("system"), *_beyond("the system", host, hidden))
 
 
 def _linked(own: SystemModel, vocabulary: Vocabulary) -> tuple[Link, ...]:

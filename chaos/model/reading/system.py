@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
 
-from chaos.model.interpolation import PARTS, callee_holes, expand_environment
+from chaos.model.interpolation import PARTS, callee_holes, names_in
 from chaos.model.link import Link, Protocol
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.shape import At
 from chaos.model.scenario import DERIVED, LinkMap
+from chaos.model.store_url import read_store_url
 from chaos.model.system import LOCAL, STORES, ReadyWhen, ServiceModel, SystemModel, Upstream, Variables
 
-__all__ = ["DERIVED", "OWN", "check_callees", "derive_links", "read_system", "store_addresses"]
+__all__ = ["DERIVED", "OWN", "check_callees", "derive_links", "hidden_hosts", "read_system", "store_addresses"]
 
 OWN = "own"
 """The name of a system that the scenario itself describes."""
@@ -163,12 +163,23 @@ def store_addresses(model: SystemModel, environment: Mapping[str, str]) -> dict[
     found: dict[str, str] = {}
     for store, written in model.stores.items():
         try:
-            url = urlsplit(expand_environment(written, environment))
-            if written != LOCAL and url.hostname:
-                host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
-                found[store] = f"{host}:{url.port or _PORTS[store]}"
+            if written != LOCAL:
+                found[store] = read_store_url(written, environment).address(_PORTS[store])
         except (KeyError, ValueError):
             continue
+    return found
+
+
+def hidden_hosts(model: SystemModel, environment: Mapping[str, str]) -> dict[str, str]:
+    """Hosts of stores that stand in variables, each with those: what messages say instead."""
+    found: dict[str, str] = {}
+    for written in model.stores.values():
+        try:
+            url = read_store_url(written, environment)
+        except (KeyError, ValueError):
+            continue
+        if url.variables:
+            found[url.host.strip("[]")] = " and ".join(f"${{{name}}}" for name in url.variables)
     return found
 
 
@@ -177,18 +188,24 @@ def _store_address(
 ) -> str | None:
     """`host:port` of a store's URL; what is wrong with it is reported."""
     place = fields.place_of(store)
+    example = f"write local, or {_SCHEMES[store][0]}://user:password@host:port"
     try:
-        url = urlsplit(expand_environment(written, environment))
-        port = url.port or _PORTS[store]
+        url = read_store_url(written, environment)
     except KeyError as error:
         report.add(place, f"the variable {error.args[0]} is not set", f"export it, or write {store}: local")
         return None
     except ValueError:
-        report.add(place, "this is no URL", f"write local, or {_SCHEMES[store][0]}://user:password@host:port")
+        report.add(place, f"this is no URL of {store}", _mend(written, example))
         return None
-    if url.scheme not in _SCHEMES[store] or not url.hostname:
-        report.add(
-            place, f"this is no URL of {store}", f"write local, or {_SCHEMES[store][0]}://user:password@host:port"
-        )
+    if url.scheme not in _SCHEMES[store]:
+        report.add(place, f"this is no URL of {store}", example)
         return None
-    return f"[{url.hostname}]:{port}" if ":" in url.hostname else f"{url.hostname}:{port}"
+    return url.address(_PORTS[store])
+
+
+def _mend(written: str, example: str) -> str:
+    if "://" in written:
+        return f"{example}, with @ : / ? # in the password percent-encoded, or the password as ${{NAME}}"
+    if names_in(written):
+        return f"{example}; a variable that says all of it must be percent-encoded; ${{NAME}} in the place of the password not"
+    return example
