@@ -38,12 +38,12 @@ def backend(
 
 
 def plan_for(backend: Backend, nats_server: NatsServer, deadline_ms: float | None = None) -> DriverPlan:
-    """All three kinds, slowly."""
+    """All three kinds, so slowly that a machine busy with other tests keeps up."""
     endpoints = Endpoints(api=backend.url("api"), gateway=backend.url("gateway"), nats=nats_server.url.reveal())
     workloads = (
-        kind_plan("agent", rate=3, deadline_ms=deadline_ms),
-        kind_plan("rag", rate=4, deadline_ms=deadline_ms),
-        kind_plan("gateway", rate=6, deadline_ms=deadline_ms),
+        kind_plan("agent", rate=1, deadline_ms=deadline_ms),
+        kind_plan("rag", rate=2, deadline_ms=deadline_ms),
+        kind_plan("gateway", rate=2, deadline_ms=deadline_ms),
     )
     return driver_plan(*workloads, endpoints=endpoints, key=backend.digest_key, namespace=backend.namespace)
 
@@ -55,7 +55,7 @@ async def test_a_healthy_backend_meets_every_declaration(backend: Backend, nats_
         await rig.control.phase(PhaseName.BASELINE)
         await rig.control.start(time.monotonic_ns())
         await rig.seen.until(
-            lambda seen: len(Counter(one.name for one in seen.operations)) == 7 and len(seen.operations) > 40
+            lambda seen: len(Counter(one.name for one in seen.operations)) == 7 and len(seen.operations) > 20
         )
         await rig.control.probe(5, 20_000, {})
         await rig.seen.until(lambda seen: len(seen.probes) == 3)
