@@ -65,6 +65,7 @@ class Driver:
         self._counts = LoadCounts()
         self._run: _Run | None = None
         self._started = False
+        self._probing: set[anyio.CancelScope] = set()
 
     def obey(self, command: Command) -> bool:
         """Carry out a command; False when it was the last one. Raises NotReadyError for one out of turn."""
@@ -106,11 +107,17 @@ class Driver:
         self._tasks.start_soon(self._ready.load.run, at_ns)
 
     def _stop_load(self) -> None:
+        for probing in self._probing:
+            probing.cancel()
         if self._run is not None:
             self._run.load.stop()
 
     async def _probe(self, prober: Prober, command: Probe) -> None:
-        self._outbox.put(await prober.run(command.k, command.within_ms, command.limits_ms))
+        """Probe to the end and tell of it; cut short by the end of the load, it proved nothing."""
+        with anyio.CancelScope() as probing:
+            self._probing.add(probing)
+            self._outbox.put(await prober.run(command.k, command.within_ms, command.limits_ms))
+        self._probing.discard(probing)
 
     async def _drain(self, within_s: float) -> None:
         abandoned = await self._run.flights.drain(within_s) if self._run is not None else 0

@@ -226,6 +226,24 @@ async def test_a_probe_without_an_answer_is_recorded_after_its_own_wait() -> Non
     assert not rig.seen.probes["gateway"].passed
 
 
+async def test_the_end_of_the_load_ends_probes_too() -> None:
+    """After a drain nothing starts any more; probes that were cut short prove nothing, and say nothing."""
+    async with stand_in() as backend, running_driver() as rig:
+        await rig.control.setup(driver_plan(kind_plan("gateway", "chat"), endpoints=backend.endpoints), within_s=20)
+        backend.handler = lambda asked: problem(503, "dependency_unavailable", "provider")
+        await rig.control.probe(3, 60_000, {})
+        await rig.seen.until(lambda seen: len(seen.operations) >= 2)
+        await rig.control.stop_load()
+        assert await rig.control.drain(10) == 0
+        asked, told = len(backend.asked), dict(rig.seen.probes)
+        await rig.control.probe(3, 1_000, {})  # others, to have a time in which those before would go on
+        await rig.seen.until(lambda seen: bool(seen.probes))
+        await rig.control.drain(10)
+        await rig.control.quit()
+    assert told == {}
+    assert len(backend.asked) == asked + rig.seen.probes["gateway"].sent
+
+
 def test_usage_and_a_missing_socket_are_told() -> None:
     """Wrong arguments end with 2, a socket that is not there with 1 and its path."""
     usage = subprocess.run(
