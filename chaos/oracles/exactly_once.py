@@ -14,7 +14,7 @@ from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.model.workload import OperationKind
 from chaos.oracles.algebra import ASIDE, HELD, Decision, Outcome, undecided
 from chaos.oracles.case import Case
-from chaos.oracles.concern import Concern
+from chaos.oracles.concern import Concern, until_ns
 from chaos.oracles.oracle import Oracle
 from chaos.oracles.owed import End, Owed, Wrong, end_of, find_wrong, owed
 from chaos.oracles.population import judge_operations
@@ -51,6 +51,8 @@ def _may_come(case: Case, operation: Operation, kind: OperationKind) -> str:
     """Why what is missing of this operation may come all the same, although the stores were at rest; empty if it does not."""
     if end_of(operation) is End.ACCEPTED and kind.completion is None and not case.plan.ledger.unfinished:
         return "accepted (202), and nothing tells when such work is done: a query under unfinished would"
+    if case.stored.seen_ns < until_ns(operation):
+        return "it ended after the stores were read back"
     return ""
 
 

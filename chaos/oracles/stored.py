@@ -38,6 +38,8 @@ class Stored:
             elif read.removed:
                 self._removed[kind.name] = read.removed
         self.restless = _restless(evidence)
+        self.seen_ns = evidence.quiet.t_ns if evidence.quiet is not None else 0
+        """From when on they were read: what was under way then may have come later."""
 
     def __repr__(self) -> str:
         return f"<Stored effects of {len(self._found)} operations, {len(self._unread)} kinds unread>"

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from chaos.model.effect import Unfinished
+from chaos.model.event import Quiet
 from chaos.model.evidence import Evidence
 from chaos.model.operation import Answer, AnswerKind, EffectState, Operation
 from chaos.model.verdict import CellVerdict, Verdict
 from chaos.oracles import judge
-from tests.oracles.build import cell
+from tests.oracles.build import SECOND, cell
 from tests.oracles.effects import INGEST, LEDGER, RIGHT, Found, effects_plan, operation, with_good
 
 TOLD = msgspec.structs.replace(LEDGER, unfinished=(Unfinished(name="jobs", sql="SELECT count(*) FROM jobs"),))
@@ -53,4 +54,24 @@ def test_accepted_work_that_is_done_holds() -> None:
 def test_accepted_work_that_was_done_twice_is_found() -> None:
     """Whatever may come: two are two."""
     (finding,) = verdict_on(with_good((accepted(1), {"document": 2}))).findings
+    assert finding.error_class == "duplicated"
+
+
+READ_AT_ONCE = Quiet(t_ns=11 * SECOND, reached=True, waited_ms=200)
+"""All operations here start at 12 s."""
+
+
+@pytest.mark.parametrize("found", [{}, {"document": 1}])
+def test_what_ended_after_the_stores_were_read_may_have_come_later(found: Found) -> None:
+    """A driver that went on loading is not the system's fault."""
+    some = ((operation(INGEST, n), found) for n in range(2))
+    verdict = verdict_on(with_good(*some, quiet=READ_AT_ONCE))
+    assert (verdict.verdict, verdict.findings) == (Verdict.UNKNOWN, ())
+    assert "ended after the stores were read back" in verdict.reason
+
+
+def test_what_was_there_when_the_stores_were_read_is_known() -> None:
+    """All of it is right, and twice is twice."""
+    assert verdict_on(with_good(quiet=READ_AT_ONCE)).verdict is Verdict.HOLDS
+    (finding,) = verdict_on(with_good((operation(INGEST, 1), {"document": 2}), quiet=READ_AT_ONCE)).findings
     assert finding.error_class == "duplicated"
