@@ -7,13 +7,13 @@
     faults       every fault armed in the proxy with absolute times; it starts and ends them itself
     heal         shielded, with its own deadline, verified by read-back
     recovery     probes until k in a row are right and quick, or T is over; load goes on at least until settle is over
-    quiescence   no new starts; operations in flight get their answers or their wait
+    quiescence   no new starts; operations in flight get their answers or their wait. Shielded and short when the run is over
     audit        once the stores are at rest, the effects of all operations are read back from them (chaos.ledger)
     stop         services first and gracefully, then everything else, by the supervisor
     confirm      if a complete run found what rests on time: second runs by this same list, three at most (chaos.engine.confirming)
 
-An interrupt, an abort condition that is met, a failure, or the loss of a part that the run stands on jumps to heal at any point, and the audit
-is hurried then; what is there is judged and reported on every path (chaos.engine.drill).
+An interrupt, an abort condition that is met, a failure, or the loss of a part that the run stands on jumps to heal at any point, from there to
+quiescence, and the audit is hurried then; what is there is judged and reported on every path (chaos.engine.drill).
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
 from chaos.engine.confirming import Ending, confirm
 from chaos.engine.healing import heal
-from chaos.engine.interrupts import Interrupts, watch_interrupts
+from chaos.engine.interrupts import Interrupts, watch_abort, watch_interrupts
 from chaos.engine.proxies import HARD_END_SLACK_MS
+from chaos.engine.quiescence import end_load, end_load_now
 from chaos.engine.recorder import Recorder
 from chaos.engine.redaction import Redaction
 from chaos.engine.rig import Rig, bring_up
@@ -44,9 +45,7 @@ from chaos.model.plan import Plan
 __all__ = ["conduct"]
 
 _STEADY_EVERY_S = 0.25
-_ABORT_EVERY_S = 1.0
 _SETTLED_SLACK_NS = 200_000_000
-_DRAIN_INTERRUPTED_S = 1.0
 _WIRE_TAIL_S = 0.1  # the proxy ships its log every 5 ms; the last batch follows the last reply
 
 
@@ -136,7 +135,7 @@ class _Conductor:
                 beside.start_soon(self._recorder.follow_driver, self._rig.driver.messages())
                 beside.start_soon(self._recorder.show_progress)
                 beside.start_soon(sample_clocks, self._recorder.emit)
-                beside.start_soon(self._watch_abort)
+                beside.start_soon(watch_abort, self._recorder, self._interrupts)
                 try:
                     await self._body_and_audit()
                 finally:
@@ -144,13 +143,19 @@ class _Conductor:
                     beside.cancel_scope.cancel()
 
     async def _body_and_audit(self) -> None:
+        """Whatever comes of the body: the load ends before the stores are read, or what it leaves meanwhile looks lost."""
+        whole = False
         try:
             await self._body()
+            whole = True
         finally:
-            await self._audit()
+            try:
+                await self._quiesce(whole=whole)
+            finally:
+                await self._audit()
 
     async def _body(self) -> None:
-        """What may be interrupted: everything from the baseline to quiescence, with healing in between."""
+        """What may be interrupted: everything from the baseline to recovery, with healing in between."""
         try:
             with self._interrupts.guard():
                 if await self._baseline():
@@ -161,8 +166,6 @@ class _Conductor:
         with self._interrupts.guard():
             if self._steady_reached:
                 await self._recover(healed_ns)
-        with self._interrupts.guard():
-            await self._quiesce()
 
     async def _baseline(self) -> bool:
         start_ns = now_ns()
@@ -176,18 +179,6 @@ class _Conductor:
         self._recorder.steady = None
         self._steady_reached = steady
         return steady
-
-    async def _watch_abort(self) -> None:
-        """Look at the abort conditions every second until one is met; it ends the body, and healing follows at once."""
-        while not self._interrupts.over:
-            await anyio.sleep(_ABORT_EVERY_S)
-            watch = self._recorder.abort
-            if watch is None:
-                return
-            met = watch.met(now_ns())
-            if met is not None:
-                self._recorder.emit(met)
-                self._interrupts.abort()
 
     async def _check_bypass(self) -> None:
         await check_bypass(self._rig.system, self._plan.links, self._recorder.passages, self._recorder.emit)
@@ -223,13 +214,18 @@ class _Conductor:
             await self._recorder.probed.wait()
         await sleep_until(healed_ns + int(self._settings.settle_ms * 1e6) + _SETTLED_SLACK_NS)
 
-    async def _quiesce(self) -> None:
+    async def _quiesce(self, *, whole: bool) -> None:
         await self._enter(PhaseName.QUIESCENCE)
         self._recorder.abort = None  # from here on only what was never answered comes in
-        await self._rig.driver.stop_load()
-        await self._rig.driver.drain(self._longest_wait_s())
-        if self._steady_reached:
-            await self._check_bypass()
+        ended = False
+        if whole:
+            with self._interrupts.guard():
+                await end_load(self._rig.driver, self._plan)
+                ended = True
+                if self._steady_reached:
+                    await self._check_bypass()
+        if not ended:
+            await end_load_now(self._rig.driver)
 
     async def _audit(self) -> None:
         """Read back what the operations left, whatever came before; an interrupt meanwhile begins it anew, with little time."""
@@ -242,12 +238,6 @@ class _Conductor:
         if done is None:
             done = await audit_stores(self._plan, self._rig.system, hurried=True)
         self._recorder.record_audit(done)
-
-    def _longest_wait_s(self) -> float:
-        if self._interrupts.over:
-            return _DRAIN_INTERRUPTED_S
-        deadlines = [one.deadline_ms for workload in self._plan.workloads for one in workload.operations]
-        return max((ms + max(2000.0, ms)) / 1000 for ms in deadlines) + 1
 
     async def _finish(self) -> None:
         """Services down first and gracefully, then the driver's and the proxy's last words."""

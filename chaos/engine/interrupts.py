@@ -8,9 +8,13 @@ from contextlib import contextmanager
 
 import anyio
 
+from chaos.engine.clock import now_ns
+from chaos.engine.recorder import Recorder
 from chaos.engine.signals import Signals
 
-__all__ = ["Interrupts", "watch_interrupts"]
+__all__ = ["Interrupts", "watch_abort", "watch_interrupts"]
+
+_ABORT_EVERY_S = 1.0
 
 
 class Interrupts:
@@ -73,3 +77,15 @@ def watch_interrupts(signals: Signals, on_signal: Callable[[str], None]) -> Iter
 
     with signals.told_to(take):
         yield interrupts
+
+
+async def watch_abort(recorder: Recorder, interrupts: Interrupts) -> None:
+    """Look at the abort conditions every second until one is met; it ends the body, and healing follows at once."""
+    while not interrupts.over:
+        await anyio.sleep(_ABORT_EVERY_S)
+        if recorder.abort is None:
+            return
+        met = recorder.abort.met(now_ns())
+        if met is not None:
+            recorder.emit(met)
+            interrupts.abort()
