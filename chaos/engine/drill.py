@@ -21,7 +21,7 @@ from chaos.engine.conductor import conduct
 from chaos.engine.own_system import needed_parts, plan_secrets
 from chaos.engine.proxies import check_proxy
 from chaos.engine.recorder import Recorder
-from chaos.engine.redaction import Redaction
+from chaos.engine.redaction import Redaction, record_words
 from chaos.engine.signals import Signals, catch_signals
 from chaos.errors import JournalError
 from chaos.journal import new_run_folder, open_journal, read_evidence
@@ -68,14 +68,16 @@ class Outcome(Data, frozen=True, kw_only=True):
 def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = lambda _event: None) -> Outcome:
     """Run a drill to its verdict. Blocks; interrupts (SIGINT, SIGTERM, SIGHUP) end it early, healed and judged; later ones change nothing.
 
-    Raises UsageError for what the plan's proxy cannot do, NotReadyError when something is not installed or no proxy answers, JournalError when `out` cannot be written: nothing was started then. Everything
+    Raises UsageError for what the plan's proxy cannot do, NotReadyError when something is not installed, a variable is not set or no proxy answers, JournalError when `out` cannot be written: nothing was started then. Everything
     else that goes wrong is in the evidence.
     """
     require_installed(needed_parts(plan))
     anyio.run(check_proxy, plan)
+    redaction = Redaction(record_words(plan))
+    redaction.add(plan_secrets(plan))
     with catch_signals() as signals:
         folder = new_run_folder(out, plan.scenario.name, wall_ns=time.time_ns(), random=random.Random())
-        _record(plan, folder, listener, signals)
+        _record(plan, folder, listener, signals, redaction)
         evidence = read_evidence(folder)
         verdict = judge(evidence)
         unwritten = None
@@ -86,10 +88,11 @@ def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = l
         return Outcome(folder=folder, evidence=evidence, verdict=verdict, unwritten=unwritten)
 
 
-def _record(plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], signals: Signals) -> None:
+def _record(
+    plan: Plan, folder: Path, listener: Callable[[AnyEvent], None], signals: Signals, redaction: Redaction
+) -> None:
     """Conduct the run and record it. Once it has begun, nothing that goes wrong is raised: what was recorded is to be judged."""
-    redaction, begun = Redaction(), False
-    redaction.add(plan_secrets(plan))
+    begun = False
     try:
         with open_journal(folder, redact_text=redaction.text, redact_bytes=redaction.data) as journal:
             recorder = Recorder(journal, listener, plan)

@@ -103,7 +103,7 @@ class OwnWiring:
         for text in texts:
             for name in names_in(text):
                 value = self.surroundings.get(name, "")
-                if value and value not in self.model.names:  # a name of the system is told everywhere
+                if value:
                     yield value
         for store, written in self.model.stores.items():
             if written != LOCAL:

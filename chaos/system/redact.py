@@ -9,32 +9,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from chaos.model.secrecy import FORMAT_WORDS, SHORTEST, worth_hiding
+
 __all__ = ["MARK", "Redactor", "environment_secrets"]
 
 MARK = "[redacted]"
 _MARK_BYTES = MARK.encode()
-_SHORTEST = 6  # shorter values stand in innocent text everywhere; hiding them would destroy the log
 _SECRET_NAME = re.compile(
     r"PASS(WORD|WD|PHRASE)?($|_)|PWD$|TOKEN|SECRET|(^|_|API)KEY($|_)|CREDENTIAL|(^|_)DSN($|_)|DATABASE_URL|(^|_)AUTH($|_)"
     r"|CONNECTION_STRING|(^|_)(PG|POSTGRES|NATS|REDIS|AMQP|MONGO(DB)?)_UR[LI]$",
     re.IGNORECASE,
-)
-# Values that are words of our own records or settings: hiding them would wreck the records and reveal nothing.
-_WORDS = frozenset(
-    {"admin", "agent", "basic", "bearer", "chaos", "database", "default", "disable", "disabled", "enabled", "gateway"}
-    | {
-        "localhost",
-        "nobody",
-        "optional",
-        "postgres",
-        "postgresql",
-        "prefer",
-        "provider",
-        "public",
-        "redacted",
-        "require",
-    }
-    | {"required", "trust", "verify-ca", "verify-full"}
 )
 _NOT_SECRET = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
 
@@ -47,7 +31,7 @@ def environment_secrets(source: Mapping[str, str] | None = None) -> frozenset[st
             found.add(value)
         if password := _password_of(value):
             found.add(password)
-    return frozenset(value for value in found if _worth_hiding(value))
+    return frozenset(value for value in found if worth_hiding(value))
 
 
 def _password_of(value: str) -> str | None:
@@ -60,10 +44,14 @@ def _password_of(value: str) -> str | None:
 
 
 class Redactor:
-    """Replaces secrets in text and files: plain, URL-encoded, base64, and the password inside a DSN."""
+    """Replaces secrets in text and files: plain, URL-encoded, base64, and the password inside a DSN.
 
-    def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {form for secret in secrets for form in _forms(secret) if _worth_hiding(form)}
+    What stands in one of the `words` is not replaced: they are what records are made of.
+    """
+
+    def __init__(self, secrets: Iterable[str], words: Iterable[str] = FORMAT_WORDS) -> None:
+        told = "\n".join(words)
+        forms = {form for one in secrets for form in _forms(one) if worth_hiding(form) and form not in told}
         # Longest first, so that a DSN goes as a whole before its password does.
         self._text = sorted(forms, key=lambda form: (-len(form), form))
         self._bytes = [form.encode("utf-8", "surrogateescape") for form in self._text]
@@ -125,10 +113,6 @@ class Redactor:
         return tuple(path for path in sorted(root.rglob("*")) if _plain(path) and self.scrub_file(path))
 
 
-def _worth_hiding(form: str) -> bool:
-    return len(form) >= _SHORTEST and form.lower() not in _WORDS
-
-
 def _plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
@@ -150,4 +134,4 @@ def _base64_forms(raw: bytes) -> set[str]:
         last = len(encoded) - (1 if (shift + len(raw)) % 3 else 0)
         part = encoded[first:last]
         result |= {part, part.replace("+", "-").replace("/", "_")}
-    return {part for part in result if len(part) >= _SHORTEST + 2}
+    return {part for part in result if len(part) >= SHORTEST + 2}

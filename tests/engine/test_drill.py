@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chaos.engine import Outcome, load_plan, run_drill
-from chaos.errors import JournalError
+from chaos.errors import JournalError, NotReadyError
 from chaos.journal import list_runs
 from chaos.model.event import AnyEvent, PhaseStarted, RunStarted
 from chaos.model.verdict import Verdict
@@ -48,6 +48,24 @@ def test_a_place_that_takes_no_record_starts_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(JournalError, match="no run can be kept here"):
         run_drill(load_plan("smoke"), out=tmp_path / "file")
+
+
+def test_a_variable_that_is_not_set_leaves_no_run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nothing to be read in one."""
+    (tmp_path / "drill.yaml").write_text(
+        """
+name: drill
+system: {services: {orders: {command: "true", calls: {postgres: URL}}}, postgres: "postgres://u:${CHAOS_TEST_PW}@127.0.0.1/db"}
+workloads: [{kind: http, to: orders, rate: 9/s, operations: {a: {request: GET /}}}]
+timeline: {faults: [{fault: refuse, on: driver>orders, for: 4s}]}
+"""
+    )
+    monkeypatch.setenv("CHAOS_TEST_PW", "x")
+    found = load_plan(str(tmp_path / "drill.yaml"))
+    monkeypatch.delenv("CHAOS_TEST_PW")
+    with pytest.raises(NotReadyError, match="postgres needs the variable CHAOS_TEST_PW, which is not set: export it"):
+        run_drill(found, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(

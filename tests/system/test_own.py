@@ -154,16 +154,3 @@ def test_credentials_are_secrets_wherever_a_url_has_them(store: str, url: str, s
     """Passwords, tokens in their place, parameters; a mere user name is none."""
     wiring = OwnWiring(model=SystemModel(stores={store: url}), credentials=Credentials(), surroundings={})
     assert list(wiring.secrets()) == secrets
-
-
-def test_a_variable_that_says_a_name_of_the_system_is_no_secret() -> None:
-    """Hiding it would hide who is who in every record."""
-    service = ServiceModel(
-        name="orders", command=("x",), ready=ReadyWhen(kind="tcp"), env={"ME": "${ME}", "KEY": "${KEY}"}
-    )
-    wiring = OwnWiring(
-        model=SystemModel(services=(service,)),
-        credentials=Credentials(),
-        surroundings={"ME": "orders", "KEY": "s3cret-word"},
-    )
-    assert list(wiring.secrets()) == ["s3cret-word"]

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from chaos.errors import ScenarioError, UsageError
 from chaos.model.effect import Ledger
-from chaos.model.link import Link
 from chaos.model.plain import BUDGET_HEADER
 from chaos.model.reading.abort_format import read_aborts
 from chaos.model.reading.compose import compose
 from chaos.model.reading.effects_format import check_effects, read_ledger
 from chaos.model.reading.faults import read_faults
 from chaos.model.reading.groups import Fields
-from chaos.model.reading.hosts import beyond_loopback
+from chaos.model.reading.hidden import check_hidden
+from chaos.model.reading.host_checks import check_hosts
 from chaos.model.reading.load import check_baseline, check_routes, read_workloads
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.scenario_format import scenario_format
 from chaos.model.reading.shape import At
-from chaos.model.reading.system import OWN, check_callees, derive_links, hidden_hosts, read_system, store_addresses
+from chaos.model.reading.system import OWN, check_callees, derive_links, read_system
 from chaos.model.reading.vocabulary import Vocabulary
 from chaos.model.scenario import (
     Baseline,
@@ -65,9 +65,7 @@ def read_scenario(
     if link_map is not None:
         if own is None or not _drives_the_reference(records, report):
             check_routes(records, link_map, vocabulary, report)
-        _check_hosts(link_map, fields, hidden_hosts(own, vocabulary.environment) if own is not None else {}, report)
-        if own is not None:
-            _check_own_hosts(own, link_map, fields, vocabulary, report)
+        check_hosts(own, link_map, fields, vocabulary.environment, report)
         if not link_map.links:
             if not report:
                 report.add(fields.place_of("system"), "no link follows from this system", "say what its services call")
@@ -79,7 +77,7 @@ def read_scenario(
     expect = _expect(fields.get("expect"), report)
     report.raise_any()
     assert link_map is not None
-    return Scenario(
+    scenario = Scenario(
         name=fields["name"],
         about=fields.get("about", ""),
         system=_system(fields),
@@ -95,6 +93,9 @@ def read_scenario(
         source=source,
         sha256=hashlib.sha256(text if isinstance(text, bytes) else text.encode()).hexdigest(),
     )
+    check_hidden(scenario, fields, vocabulary, report)
+    report.raise_any()
+    return scenario
 
 
 def _values(items: Sequence[At[Any]]) -> tuple[Any, ...]:
@@ -164,36 +165,6 @@ def _instead(wanted: str, vocabulary: Vocabulary, error: Exception) -> str:
         return known(wanted, vocabulary.link_maps)
     said = str(error).partition("; ")[2] if isinstance(error, UsageError) else ""
     return said or "name a map in proxies/, or a path relative to this file"
-
-
-def _check_hosts(link_map: LinkMap, fields: Fields, hidden: Mapping[str, str], report: Report) -> None:
-    for link, host in beyond_loopback(link_map.links, _values(fields.get("allow_hosts", ()))):
-        what, instead = _beyond(f"{link} of the map {link_map.name}", host, hidden)
-        report.add(fields.place_of("links" if "links" in fields else "system"), what, instead)
-
-
-def _beyond(who: str, host: str, hidden: Mapping[str, str]) -> tuple[str, str]:
-    """A host that a variable says is not told."""
-    text = f"the host in {hidden[host]}" if host in hidden else quote(host)[1:-1]
-    return f"{who} leads beyond this machine, to {text}", f"if you mean it, add allow_hosts: [{text}] to the scenario"
-
-
-def _check_own_hosts(
-    own: SystemModel, link_map: LinkMap, fields: Fields, vocabulary: Vocabulary, report: Report
-) -> None:
-    """What the system names itself, beside its links: effects are read straight from its stores."""
-    allowed = _values(fields.get("allow_hosts", ()))
-    told = {host for _, host in beyond_loopback(link_map.links, allowed)}
-    hidden = hidden_hosts(own, vocabulary.environment)
-    for host in dict.fromkeys(host for _, host in beyond_loopback(_linked(own, vocabulary), allowed)):
-        if host not in told:
-            report.add(fields.place_of("system"), *_beyond("the system", host, hidden))
-
-
-def _linked(own: SystemModel, vocabulary: Vocabulary) -> tuple[Link, ...]:
-    """Every address that the system names, as links from nobody."""
-    found = {name: one.address for name, one in own.upstreams.items()} | store_addresses(own, vocabulary.environment)
-    return tuple(Link(name=f"drill>{name}", upstream=address) for name, address in found.items())
 
 
 def _timeline(
