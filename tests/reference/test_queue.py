@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import msgspec
 import nats
+import pytest
 from nats.aio.client import Client
 
 from tests.reference.rig import Backend, Op, Post, envelope
@@ -57,11 +58,13 @@ async def test_queued_task_gives_one_result(backend: Backend, op: Op) -> None:
         }
 
 
-async def test_expired_task_is_answered_as_such(backend: Backend) -> None:
-    """A task whose deadline has passed is not performed; its result says so."""
+@pytest.mark.parametrize("budget_ms", [0, 80])
+async def test_expired_task_is_answered_as_such(backend: Backend, budget_ms: int) -> None:
+    """A task whose deadline has passed, or is too near, is not performed; its result says so, and blames nobody."""
     async with _driver(backend) as client:
-        kind, problem, _ = await _perform(client, backend, Op(budget_ms=0))
+        kind, problem, _ = await _perform(client, backend, Op(budget_ms=budget_ms))
         assert (kind, problem["code"], problem["retryable"]) == ("problem", "deadline_exceeded", False)
+        assert problem["dependency"] is None
 
 
 async def test_unreadable_task_is_refused_by_name_of_its_headers(backend: Backend, op: Op) -> None:

@@ -37,8 +37,9 @@ _PAUSE_S = 0.1
 _STORE_END_S = 0.3
 _EMPTY_S = 0.02
 _ATTEMPTS = 3
-# An attempt is worth making if at least this much is left after the pause before it.
-_WORTHWHILE_MS = 200
+# Another attempt is worth asking for if at least this much is left after the pause before it; what is delivered is begun with less.
+_WORTHWHILE_MS = 400
+_LEAST_MS = 100
 
 
 class TaskConsumer:
@@ -158,8 +159,9 @@ class TaskConsumer:
         subject = f"{self._namespace}.results.{task.op_id}"
         try:
             left_ms = budget.remaining_ms()
-            if left_ms is not None and left_ms <= 0:
-                raise problems.deadline_exceeded(None, "the task's deadline had passed when it was delivered")
+            if left_ms is not None and left_ms <= _LEAST_MS:
+                # Begun all the same, it would end in the timeout of a callee that is not to blame.
+                raise problems.deadline_exceeded(None, "too little of the task's time was left when it was delivered")
             await self._worker.perform(self._key(task), task, announce=subject)
             return None
         except Exception as error:  # noqa: BLE001 - an edge of the service: everything becomes a result
