@@ -46,7 +46,8 @@ async def connect_chained(
 
     `note` hears of faults that could not be begun or ended in time.
     """
-    with guarded(toxiproxy_url) as guard:
+    async with guarded(toxiproxy_url) as guard:
+        failed: list[Exception] = []
         async with (
             connect_embedded(recorder_url) as recorder,
             connect_toxiproxy(toxiproxy_url, call_within_s=_END_WITHIN_S) as server,
@@ -56,10 +57,16 @@ async def connect_chained(
             timers.start_soon(control.keep_beating)
             try:
                 yield control
+            except Exception as error:  # noqa: BLE001 - raised below: the task group would wrap it
+                failed.append(error)
             finally:
                 with anyio.CancelScope(shield=True):
-                    await control.take_down()
+                    failed += await control.take_down()
                 timers.cancel_scope.cancel()
+        if failed:
+            for trouble in failed[1:]:
+                failed[0].add_note(str(trouble))
+            raise failed[0]
 
 
 @dataclass(slots=True)
@@ -257,17 +264,17 @@ class _Chained:
         ]
         return (*found, *shut, *await self._recorder.read_back())
 
-    async def take_down(self) -> None:
-        """Take every proxy of ours from the server; what cannot be reached is the guard's to tell."""
+    async def take_down(self) -> list[ProxyError]:
+        """Take every proxy of ours from the server. Answers what is left: the guard tries on, and the caller may have an error of its own."""
         with anyio.move_on_after(_REMOVE_WITHIN_S):
             for link in tuple(self._made):
                 with suppress(ProxyError):
                     await self._server.remove(self._made[link])
                     del self._made[link]
-        if self._made:
-            raise ProxyError(
-                f"still on {self._server!r}: {', '.join(self._made.values())}; `chaos-drill recover` removes them"
-            )
+        if not self._made:
+            return []
+        left = ", ".join(self._made.values())
+        return [ProxyError(f"still on {self._server!r}: {left}; `chaos-drill recover` removes them")]
 
     def _name(self, link: str) -> str:
         return f"{self._holder}.{link}"

@@ -1,6 +1,6 @@
 """A guard for faults on a proxy that knows no leases: it takes our proxies from the server when its starter dies or falls silent.
 
-    with guarded(url) as guard:
+    async with guarded(url) as guard:
         guard.watch(name)   # before it is made
         guard.beat()        # well within every TTL
 
@@ -11,16 +11,20 @@ Told that all is well it ends without touching anything.
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 from urllib.parse import quote, urlsplit
+
+import anyio
+import anyio.to_thread
 
 __all__ = ["TTL_S", "Guard", "guarded", "keep_guard", "remaining_proxies", "remove_proxies"]
 
@@ -56,14 +60,26 @@ class Guard:
         """One more proxy of ours on the server: said before it is made."""
         self._say(f"watch {name}\n".encode())
 
-    def dismiss(self) -> None:
-        """All is healed: end without touching anything."""
-        assert self._process.stdin is not None
+    async def dismiss(self) -> None:
+        """All is healed: end without touching anything. Never raises; one that does not hear it is killed, for it has nothing to do."""
         with suppress(BrokenPipeError):
             self._say(_DONE)
+        if not await self._ends_within(_END_WITHIN_S):
+            self._process.kill()
+            await self._ends_within(_END_WITHIN_S)
+
+    async def leave(self) -> None:
+        """Have it do its work now, and wait until that is done or given up. Never raises: why the starter leaves is told by others."""
+        await self._ends_within(_TRY_FOR_S + _END_WITHIN_S)
+
+    async def _ends_within(self, within_s: float) -> bool:
+        """Whether it is gone in time, once nobody speaks to it any more; shielded, and the loop turns meanwhile."""
+        assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
-        self._process.wait(_END_WITHIN_S)
+        with anyio.move_on_after(within_s, shield=True):
+            await anyio.to_thread.run_sync(self._process.wait, abandon_on_cancel=True)
+        return self._process.poll() is not None
 
     def _say(self, line: bytes) -> None:
         assert self._process.stdin is not None
@@ -71,22 +87,21 @@ class Guard:
         self._process.stdin.flush()
 
 
-@contextmanager
-def guarded(url: str) -> Iterator[Guard]:
+@asynccontextmanager
+async def guarded(url: str) -> AsyncIterator[Guard]:
     """A guard beside the block. It is dismissed when the block ends well, and does its work when it does not."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "chaos.links", url], stdin=subprocess.PIPE, start_new_session=True
+    process = subprocess.Popen(  # noqa: ASYNC220 - a fork takes a millisecond, and nothing is waited for
+        [sys.executable, "-P", "-m", "chaos.links", url],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
     )
     guard = Guard(process)
     try:
         yield guard
     except BaseException:
-        assert process.stdin is not None
-        with suppress(BrokenPipeError):
-            process.stdin.close()
-        process.wait(_TRY_FOR_S + _END_WITHIN_S)
+        await guard.leave()
         raise
-    guard.dismiss()
+    await guard.dismiss()
 
 
 class _Watched(NamedTuple):
@@ -121,12 +136,12 @@ def _watch(fd: int) -> _Watched:
     return _Watched(tuple(names), done=False)
 
 
-def remove_proxies(url: str, names: Sequence[str]) -> int:
-    """Delete these proxies and see that they are gone; nothing else is touched. Tries for half a minute. Answers how many are left."""
+def remove_proxies(url: str, names: Sequence[str], *, within_s: float = _TRY_FOR_S) -> int:
+    """Delete these proxies and see that they are gone; nothing else is touched. Answers how many are left when the time is over."""
     left = list(names)
-    until = time.monotonic() + _TRY_FOR_S
+    until = time.monotonic() + within_s
     while left and time.monotonic() < until:
-        left = [name for name in left if not _gone(url, name)]
+        left = [name for name in left if not _gone(url, name, until)]
         if left:
             time.sleep(_PAUSE_S)
     return len(left)
@@ -142,21 +157,24 @@ def remaining_proxies(url: str, names: Sequence[str]) -> tuple[str, ...]:
         raise OSError(f"no answer of a proxy: {error!r}") from error
 
 
-def _gone(url: str, name: str) -> bool:
-    """Ask for a proxy's end, and whether it is there no more. A server that is gone has no proxies."""
+def _gone(url: str, name: str, until: float) -> bool:
+    """Ask for a proxy's end, and whether it is there no more; False without an answer in time. A server that is gone has no proxies."""
     path = f"/proxies/{quote(name, safe='')}"
     try:
-        _call(url, "DELETE", path)
-        return _call(url, "GET", path) == 404
+        _call(url, "DELETE", path, until)
+        return _call(url, "GET", path, until) == 404
     except ConnectionRefusedError:
         return True
     except (OSError, http.client.HTTPException):
         return False
 
 
-def _call(url: str, method: str, path: str) -> int:
+def _call(url: str, method: str, path: str, until: float = math.inf) -> int:
+    within_s = min(_CALL_WITHIN_S, until - time.monotonic())
+    if within_s <= 0:
+        raise TimeoutError
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=_CALL_WITHIN_S)
+    connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port or 80, timeout=within_s)
     try:
         connection.request(method, path)
         return connection.getresponse().status
