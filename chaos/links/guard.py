@@ -89,10 +89,15 @@ class Guard:
 
 @asynccontextmanager
 async def guarded(url: str) -> AsyncIterator[Guard]:
-    """A guard beside the block. It is dismissed when the block ends well, and does its work when it does not."""
+    """A guard beside the block. It is dismissed when the block ends well, and does its work when it does not.
+
+    It holds no output of its starter: who reads that sees its end with the starter's.
+    """
     process = subprocess.Popen(  # noqa: ASYNC220 - a fork takes a millisecond, and nothing is waited for
         [sys.executable, "-P", "-m", "chaos.links", url],
         stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
     guard = Guard(process)

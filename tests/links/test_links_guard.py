@@ -19,7 +19,7 @@ from chaos.links import Toxic, connect_chained, connect_toxiproxy, embedded_prox
 from chaos.links import guard as guarding
 from chaos.links.guard import guarded, remaining_proxies, remove_proxies
 from chaos.model.link import Link
-from tests.links.servers import echo, real_toxiproxy
+from tests.links.servers import WITHIN_S, echo, real_toxiproxy
 
 OTHERS = Link(name="somebody>else")
 THEIRS = Toxic(type="latency", name="theirs", attributes={"latency": 5})
@@ -134,6 +134,17 @@ def test_trying_ends_in_time_however_many_there_are() -> None:
     with hung() as url:
         assert remove_proxies(url, [f"run-1.{n}" for n in range(14)], within_s=1.0) == 14
     assert time.monotonic() - began < 2.5
+
+
+def test_who_reads_the_output_of_a_killed_starter_sees_its_end() -> None:
+    """The guard holds neither stream, however long it tries."""
+    with hung() as url:
+        told = subprocess.run(
+            [sys.executable, "-c", STARTER, url, "die"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=WITHIN_S,
+        )  # fmt: skip
+    assert told.returncode == -signal.SIGKILL
+    assert int(told.stdout)
 
 
 def _lives(pid: int) -> bool:
