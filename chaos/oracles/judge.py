@@ -39,7 +39,7 @@ def judge(evidence: Evidence) -> RunVerdict:
                 verdict,
                 fault_remains=any(fault_may_remain(one) for one in every),
                 interrupted_by=next((one.interrupted_by for one in every if one.interrupted_by), None),
-                aborted=evidence.aborted is not None,
+                aborted=any(one.aborted is not None for one in every),
                 not_ready=evidence.end_how == "failed" and evidence.phase(PhaseName.BASELINE) is None,
             )
         ),

@@ -192,6 +192,16 @@ def test_an_interrupted_second_run_ends_the_command_so() -> None:
     assert (verdict.verdict, verdict.exit_code) == (Verdict.UNKNOWN, ExitCode.TERMINATED)
 
 
+def test_an_aborted_second_run_ends_the_command_so() -> None:
+    """Whatever was being repeated: a condition under which a drill is to stop was met. A violation goes before it, as ever."""
+    second = under(aborted="error_rate was 80% over the last 2s", end_how="aborted")
+    verdict = judge(confirmed_by(under(*LATE), second))
+    assert (verdict.verdict, verdict.exit_code) == (Verdict.UNKNOWN, ExitCode.ABORTED)
+    assert "the second run: stopped by an abort condition: error_rate was 80% over the last 2s" in verdict.notes
+    wrong = under(*LATE, operation(22.05, error(500, "internal", None)))
+    assert judge(confirmed_by(wrong, second)).exit_code == ExitCode.VIOLATED
+
+
 def test_a_fault_that_remains_of_a_second_run_is_told() -> None:
     """Read back or not, whichever run it is from."""
     second = under(heals=(HealChecked(t_ns=1, remaining=("broken on rag>postgres",)),))
