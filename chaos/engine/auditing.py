@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from chaos.errors import NotReadyError
-from chaos.ledger import HURRIED, Access, Audit, Limits, audit
+from chaos.ledger import HURRIED, Access, Audit, Limits, Marks, audit, mark_streams
 from chaos.model.plan import Plan
 from chaos.system.local import LocalSystem
 from chaos.system.postgres import ROLE
 
-__all__ = ["audit_stores"]
+__all__ = ["audit_stores", "mark_stores"]
 
 
-async def audit_stores(plan: Plan, system: LocalSystem, *, hurried: bool) -> Audit:
+async def mark_stores(plan: Plan, system: LocalSystem) -> Marks:
+    """What the stores held before the load, as far as the audit has to know. Never raises for a store."""
+    return await mark_streams(plan.ledger, _access(system), Limits()) if plan.leaves_effects else {}
+
+
+async def audit_stores(plan: Plan, system: LocalSystem, marks: Marks, *, hurried: bool) -> Audit:
     """Wait until the stores are at rest and read back the effects; `hurried` for a run that was ended early. Never raises for a store."""
     limits = HURRIED if hurried else Limits(quiet_s=plan.scenario.expect.settings.quiet_ms / 1000)
-    return await audit(plan.ledger, _access(system), limits)
+    return await audit(plan.ledger, _access(system), limits, marks)
 
 
 def _access(system: LocalSystem) -> Access:

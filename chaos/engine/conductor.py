@@ -24,7 +24,7 @@ from pathlib import Path
 import anyio
 
 from chaos.engine.abort import AbortWatch
-from chaos.engine.auditing import audit_stores
+from chaos.engine.auditing import audit_stores, mark_stores
 from chaos.engine.bypass import check_bypass
 from chaos.engine.clock import now_ns, sample_clocks, sleep_until
 from chaos.engine.confirming import Ending, confirm
@@ -39,6 +39,7 @@ from chaos.engine.signals import Signals
 from chaos.engine.steady import SteadyState
 from chaos.engine.timeline import LEAD_NS, arm_all, watch_refusals
 from chaos.errors import ChaosError, HealError, NotReadyError
+from chaos.ledger import Marks
 from chaos.model.event import HealChecked, Interrupted, Note, PhaseName, PhaseStarted, RunEnded
 from chaos.model.plan import Plan
 
@@ -124,6 +125,7 @@ class _Conductor:
             plan.scenario.timeline.baseline, self._settings, tuple(one.name for one in plan.workloads)
         )
         self._steady_reached = False
+        self._marks: Marks = {}
         recorder.steady = self._steady
         recorder.abort = AbortWatch(plan.scenario.timeline.abort, self._settings.late_ms)
 
@@ -158,6 +160,7 @@ class _Conductor:
         """What may be interrupted: everything from the baseline to recovery, with healing in between."""
         try:
             with self._interrupts.guard():
+                self._marks = await mark_stores(self._plan, self._rig.system)
                 if await self._baseline():
                     await self._check_bypass()
                     await self._faults()
@@ -234,9 +237,9 @@ class _Conductor:
         await self._enter(PhaseName.AUDIT)
         done = None
         with self._interrupts.guard():
-            done = await audit_stores(self._plan, self._rig.system, hurried=False)
+            done = await audit_stores(self._plan, self._rig.system, self._marks, hurried=False)
         if done is None:
-            done = await audit_stores(self._plan, self._rig.system, hurried=True)
+            done = await audit_stores(self._plan, self._rig.system, self._marks, hurried=True)
         self._recorder.record_audit(done)
 
     async def _finish(self) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import methodcaller
+from types import MappingProxyType
 from typing import TypeVar
 
 import anyio
@@ -13,12 +16,13 @@ import anyio
 from chaos.ledger.access import Access, UnreadableError
 from chaos.ledger.jetstream import JetStream, open_jetstream
 from chaos.ledger.line import Line
+from chaos.ledger.marks import Marks, StreamMark
 from chaos.ledger.postgres import Postgres, open_postgres
 from chaos.ledger.rest import Look, Rest
 from chaos.model.effect import EffectKind, Ledger, SqlRead, StoredEffect, StreamRead
 from chaos.model.event import EffectsRead, Quiet
 
-__all__ = ["HURRIED", "Audit", "Limits", "audit"]
+__all__ = ["HURRIED", "Audit", "Limits", "audit", "mark_streams"]
 
 _LOOK_EVERY_S = 0.1
 _Store = TypeVar("_Store")
@@ -54,15 +58,29 @@ class _Stores:
     nats: Line[JetStream]
 
 
-async def audit(ledger: Ledger, access: Access, limits: Limits) -> Audit:
-    """Audit the stores of a ledger. Takes little more than the limits' time, and never raises for what a store does."""
+async def mark_streams(ledger: Ledger, access: Access, limits: Limits) -> Marks:
+    """What the streams of a ledger hold before anything is done. Takes as long as one call may, and leaves out what it could not be told."""
+    marks: dict[str, StreamMark] = {}
+    streams = dict.fromkeys(one.read.stream for one in ledger.effects if isinstance(one.read, StreamRead))
+    async with _lines(access, limits) as stores:
+        with anyio.move_on_after(limits.call_s):
+            for stream in streams:
+                with contextlib.suppress(UnreadableError):
+                    marks[stream] = await stores.nats.ask(methodcaller("mark", stream))
+    return marks
+
+
+async def audit(ledger: Ledger, access: Access, limits: Limits, marks: Marks = MappingProxyType({})) -> Audit:
+    """Audit the stores of a ledger, of which `marks` tells what they held before. Takes little more than the limits' time, and never raises
+    for what a store does.
+    """
     reads: list[EffectsRead] = []
     effects: list[StoredEffect] = []
     async with _lines(access, limits) as stores:
         quiet = await _come_to_rest(ledger, access, stores, limits.quiet_s)
         until_s = time.monotonic() + limits.read_s
         for kind in ledger.effects:
-            read, found = await _read(kind, stores, until_s)
+            read, found = await _read(kind, stores, marks, until_s)
             reads.append(read)
             effects += found
     return Audit(quiet=quiet, reads=tuple(reads), effects=tuple(effects))
@@ -104,7 +122,9 @@ async def _seen(line: Line[_Store], look: Callable[[_Store], Awaitable[Look]]) -
         return Look((str(problem),))
 
 
-async def _read(kind: EffectKind, stores: _Stores, until_s: float) -> tuple[EffectsRead, list[StoredEffect]]:
+async def _read(
+    kind: EffectKind, stores: _Stores, marks: Marks, until_s: float
+) -> tuple[EffectsRead, list[StoredEffect]]:
     found: list[StoredEffect] = []
     removed, error = 0, None
     try:
@@ -112,7 +132,8 @@ async def _read(kind: EffectKind, stores: _Stores, until_s: float) -> tuple[Effe
             if isinstance(kind.read, SqlRead):
                 found = await stores.postgres.ask(lambda store: store.read(kind))
             else:
-                found, removed = await stores.nats.ask(lambda store: store.read(kind))
+                before = marks.get(kind.read.stream, StreamMark())
+                found, removed = await stores.nats.ask(lambda store: store.read(kind, before))
     except TimeoutError:
         error = "the time for reading was over"
     except UnreadableError as problem:

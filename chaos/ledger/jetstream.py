@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from chaos.ledger.access import OUR_NAME, Access, UnreadableError
+from chaos.ledger.marks import StreamMark, removed_since
 from chaos.ledger.op_id import find_op_id
 from chaos.ledger.rest import Look
 from chaos.model.effect import EffectKind, OpIdIn, StoredEffect, StreamRead
@@ -49,8 +50,13 @@ class JetStream:
                             look += _look(name, one)
         return look
 
-    async def read(self, kind: EffectKind) -> tuple[list[StoredEffect], int]:
-        """Every message of the effect's stream by op id, and how many that the stream once held are gone.
+    async def mark(self, stream: str) -> StreamMark:
+        """What the stream holds now."""
+        with _translated(), anyio.fail_after(self._call_s):
+            return _mark(await self._manager.stream_info(stream))
+
+    async def read(self, kind: EffectKind, before: StreamMark) -> tuple[list[StoredEffect], int]:
+        """Every message of the effect's stream by op id, and how many that came since `before` are gone.
 
         Raises UnreadableError for a stream that forgets what was consumed: what is missing there proves nothing.
         """
@@ -68,7 +74,7 @@ class JetStream:
         if stream.state.messages:
             with _translated(), anyio.fail_after(self._call_s):
                 await self._take_all(read, found)
-        return found.effects(), stream.state.last_seq - stream.state.messages
+        return found.effects(), removed_since(before, _mark(stream))
 
     async def _streams(self) -> list[StreamInfo]:
         from nats.js.errors import ServiceUnavailableError
@@ -165,6 +171,11 @@ async def open_jetstream(access: Access, call_s: float) -> AsyncIterator[JetStre
     finally:  # a connection that was given up half made needs its end as well
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLOSE_WITHIN_S):
             await client.close()
+
+
+def _mark(stream: StreamInfo) -> StreamMark:
+    state = stream.state
+    return StreamMark(first=state.first_seq or 1, last=state.last_seq, messages=state.messages)
 
 
 def _look(stream: str, consumer: ConsumerInfo) -> Look:

@@ -194,7 +194,7 @@ class Quiet(Event, frozen=True, kw_only=True, tag=True):
 class EffectsRead(Event, frozen=True, kw_only=True, tag=True):
     """A kind of effect was read back from its store: `count` of them stand in the segment of effects.
 
-    `removed` messages were in the stream once and are no more, so that one that is missing proves nothing. With an `error` the kind
+    `removed` messages that the stream took in since the run began are there no more, so that one that is missing proves nothing. With an `error` the kind
     could not be read, and nothing of it was recorded.
     """
 
