@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from chaos.oracles.hops import Hop
+from chaos.oracles.hops import Hop, same_thing
 
 __all__ = ["Attempts", "after_failures", "find_attempts"]
 
@@ -41,7 +41,7 @@ def find_attempts(hops: Sequence[Hop]) -> Iterator[Attempts]:
             what = hop.request.link, hop.request.signature, len(received.get(hop.sender, ()))
             groups.setdefault(what, {}).setdefault(hop.digest, Attempts()).made.append(hop)
         earlier = received.setdefault(hop.receiver, [])
-        same = sum(_same(one, hop) and one.end_ns >= hop.t_ns for one in earlier[-_LOOKED_BACK:])
+        same = sum(same_thing(one, hop) and one.end_ns >= hop.t_ns for one in earlier[-_LOOKED_BACK:])
         at_once[hop.receiver] = max(at_once.get(hop.receiver, 1), 1 + same)
         earlier.append(hop)
     for by_digest in groups.values():
@@ -89,8 +89,3 @@ def _without_body(hop: Hop) -> bool:
     if hop.digest or hop.reply is None:
         return False
     return hop.status.isdigit() or hop.request.signature.partition(" ")[0] in _BODILESS
-
-
-def _same(one: Hop, other: Hop) -> bool:
-    a, b = one.request, other.request
-    return (a.link, a.signature, one.digest) == (b.link, b.signature, other.digest)

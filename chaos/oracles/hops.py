@@ -15,7 +15,7 @@ from chaos.model.wire_record import HOUSEKEEPING, WireRecord
 from chaos.oracles.between import DRIVER
 from chaos.oracles.concern import FOR_EVER_NS
 
-__all__ = ["Hop", "Hops", "carries_context", "could_carry_context", "find_hops"]
+__all__ = ["Hop", "Hops", "carries_context", "could_carry_context", "find_hops", "same_thing"]
 
 _FRAMED = frozenset({Protocol.HTTP, Protocol.NATS})
 # JetStream's interface and its acknowledgements, the server's own subjects, replies to requests.
@@ -73,6 +73,12 @@ class Hops:
     untraced: list[Hop]
     unframed: dict[str, list[tuple[int, int]]]
     budgeted: bool = False
+
+
+def same_thing(one: Hop, other: Hop) -> bool:
+    """True for two messages on one link that cannot be told apart by signature and body."""
+    a, b = one.request, other.request
+    return (a.link, a.signature, one.digest) == (b.link, b.signature, other.digest)
 
 
 def carries_context(link: Link) -> bool:

@@ -1,7 +1,8 @@
 """trace-parent (W3): what a service sends names a parent of its own, not the one that it was sent: a copied header is a missing span.
 
-A publish, its deliveries and its redeliveries are one hop and share their header, so a service's own message that comes back to it is
-no copy. Replies to a message belong to it and are not looked at.
+A publish, its deliveries and its redeliveries are one hop and share their header, so a service's own message that comes back to it may be
+published again. Whether something else names that parent because it was copied, or because the span that published goes on, is known once
+what the service was sent before is done with. Replies to a message belong to it and are not looked at.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
-from chaos.oracles.algebra import HELD, Decision, Outcome
+from chaos.oracles.algebra import HELD, Decision, Outcome, undecided
 from chaos.oracles.case import Case
-from chaos.oracles.hops import Hop
+from chaos.oracles.hops import Hop, same_thing
 from chaos.oracles.onwire import cells_on_wire, judge_on_wire, message_text, where_of
 from chaos.oracles.oracle import Oracle
 
@@ -23,14 +24,28 @@ _NAME = "trace-parent"
 
 
 def _look(_case: Case, _operation: Operation, hops: Sequence[Hop]) -> Decision:
-    first: dict[tuple[str, str], Hop] = {}
+    came: dict[tuple[str, str], Hop] = {}
+    sent: dict[tuple[str, str], list[Hop]] = {}
+    received: dict[str, list[Hop]] = {}
+    doubt: Decision | None = None
     for hop in hops:
-        parent = hop.request.parent_id
-        known = first.setdefault((hop.sender, parent), hop)
-        if known is not hop and known.receiver == hop.sender and hop.owes_context:
-            return _violated(known, hop)
-        first.setdefault((hop.receiver, parent), hop)
-    return HELD
+        key = hop.sender, hop.request.parent_id
+        earlier = sent.setdefault(key, [])
+        if key in came and hop.owes_context and not any(same_thing(one, hop) for one in earlier):
+            if not _may_go_on(earlier, hop, received.get(hop.sender, ())):
+                return _violated(came[key], hop)
+            doubt = doubt or undecided(
+                f"{message_text(hop)} with the parent of its own message, which had come back to it"
+            )
+        earlier.append(hop)
+        came.setdefault((hop.receiver, hop.request.parent_id), hop)
+        received.setdefault(hop.receiver, []).append(hop)
+    return doubt or HELD
+
+
+def _may_go_on(earlier: Sequence[Hop], hop: Hop, received: Sequence[Hop]) -> bool:
+    """Whether what a service was sent before it first named that parent itself is still at work."""
+    return bool(earlier) and any(one.t_ns <= earlier[0].t_ns and one.end_ns >= hop.t_ns for one in received)
 
 
 def _violated(came: Hop, sent: Hop) -> Decision:

@@ -280,6 +280,37 @@ def test_a_services_own_message_may_come_back_to_it() -> None:
     assert parents(evidence, "agent").verdict is Verdict.HOLDS
 
 
+@pytest.mark.parametrize(
+    ("took_ms", "at_ms", "violated", "undecided"),
+    [
+        (100, 500, 1, 0),  # the task is done: the consumer of the message copied its header
+        (3000, 500, 0, 1),  # the task that published it is still at work, and may have sent this
+        (3000, 30, 0, 0),  # before the message came back: sent by the span that published
+    ],
+)
+def test_what_is_sent_with_the_parent_of_an_own_message_that_came_back(
+    took_ms: float, at_ms: float, violated: int, undecided: int
+) -> None:
+    """Its own publish, the delivery to itself, and then a request to another service with the same parent."""
+    task = operation(15.05, workload="agent", took_ms=took_ms)
+    load = steady_load(10, 20, workload="agent")
+    sent = (("PUB ref.x", ">", 20), ("MSG ref.x", "<", 60))
+    own = [
+        row
+        for signature, way, after_ms in sent
+        for row in pair(task, "agent>nats", signature, _times(task, after_ms), direction=way, parent=60, status="ok")
+    ]
+    request = pair(task, "agent>gateway", "POST /x", _times(task, at_ms), parent=60)
+    evidence = run(plan(fault(), workloads=("agent",)), *load, task, wire=(*trails((*load, task)), *own, *request))
+    verdict = parents(evidence, "agent")
+    assert (verdict.violated, verdict.undecided) == (violated, undecided)
+
+
+def _times(one: Operation, after_ms: float) -> tuple[int, int]:
+    begin_ns = one.start_ns + int(after_ms * MS)
+    return begin_ns, begin_ns + MS
+
+
 def test_a_reply_belongs_to_its_request() -> None:
     """`respond()` echoes the headers of the request: a reply is no message of its own."""
     asked = operation(15.05, workload="gateway", name="queued")
