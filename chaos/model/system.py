@@ -37,7 +37,8 @@ class ReadyWhen(Data, frozen=True, kw_only=True):
 class ServiceModel(Data, frozen=True, kw_only=True):
     """A service that a run starts. `listen` is the variable that receives its port, `port` a fixed one (0: any free one).
 
-    `cwd` is relative to the scenario. `traced`: it passes trace context on, so that its calls can be tied to operations.
+    `cwd` is relative to the scenario. `traced`: it passes trace context on, so that its calls can be tied to operations,
+    but for those whose signature is like one of `untraced`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ServiceModel(Data, frozen=True, kw_only=True):
     port: int = 0
     protocol: Protocol = Protocol.HTTP
     traced: bool = False
+    untraced: tuple[str, ...] = ()
     calls: dict[str, Variables] = {}
     stop_signal: str = "TERM"
 

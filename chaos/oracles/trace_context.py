@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan
+from chaos.model.scenario import DERIVED
 from chaos.model.verdict import Cell, CellVerdict, NotJudged
 from chaos.oracles.algebra import HELD, Decision, Outcome
 from chaos.oracles.case import Case
@@ -25,7 +26,7 @@ _NAME = "trace-context"
 
 def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
     for hop in case.strays.get(operation.op_id, ()):
-        return _lost(hop)
+        return _lost(case, hop)
     for hop in hops:
         if not hop.owes_context:
             continue
@@ -48,15 +49,23 @@ def _look(case: Case, operation: Operation, hops: Sequence[Hop]) -> Decision:
     return HELD
 
 
-def _lost(hop: Hop) -> Decision:
+def _lost(case: Case, hop: Hop) -> Decision:
     trace_id = hop.request.trace_id
     return _violated(
         hop,
         error_class="new-trace" if trace_id else "no-traceparent",
         what="in a trace of its own" if trace_id else "without a traceparent",
-        expected="a traceparent with the trace id that came in, or its signature under the link's `untraced`",
+        expected=f"a traceparent with the trace id that came in; if no operation causes it: {_line_to_except(case, hop)}",
         seen=f"trace {trace_id}, which nobody issued" if trace_id else "no valid traceparent",
     )
+
+
+def _line_to_except(case: Case, hop: Hop) -> str:
+    """The line that says that such messages need no context."""
+    listed = f'untraced: ["{hop.request.signature}"]'
+    if case.plan.scenario.links.name == DERIVED:
+        return f"system.services: {hop.sender}: {listed}"
+    return f"link map: {hop.request.link}: {listed}"
 
 
 def _violated(hop: Hop, *, error_class: str, what: str, expected: str, seen: str) -> Decision:

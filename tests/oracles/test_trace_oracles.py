@@ -14,6 +14,7 @@ from chaos.model.fault import Stream
 from chaos.model.link import Link
 from chaos.model.operation import Operation
 from chaos.model.plan import Plan
+from chaos.model.scenario import DERIVED
 from chaos.model.verdict import Cell, CellVerdict, Verdict
 from chaos.model.wire_record import WireRecord
 from chaos.oracles import derive
@@ -123,6 +124,22 @@ def test_listed_signatures_need_no_context(listed: tuple[str, ...]) -> None:
     )
     wire = changed(trails((ASKED,)), sent_on("rag>gateway"), **UNSENT)
     assert context(wire, what, ASKED).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize(
+    ("links", "line"),
+    [
+        ("map", 'link map: rag>gateway: untraced: ["GET /items/{id}"]'),
+        (DERIVED, 'system.services: rag: untraced: ["GET /items/{id}"]'),
+    ],
+)
+def test_the_finding_names_the_line_for_what_no_operation_causes(links: str, line: str) -> None:
+    """A poller of a service looks like a lost trace: where its messages may be listed stands in the finding."""
+    what = mapped(plan(fault()), lambda link: link)
+    scenario = msgspec.structs.replace(what.scenario, links=msgspec.structs.replace(what.scenario.links, name=links))
+    polled = WireRecord(15 * SECOND, "request", "rag>gateway", 5, 1, ">", "GET /items/{id}", 9)
+    (finding,) = context((polled,), msgspec.structs.replace(what, scenario=scenario)).findings
+    assert finding.expected == f"a traceparent with the trace id that came in; if no operation causes it: {line}"
 
 
 @pytest.mark.parametrize(

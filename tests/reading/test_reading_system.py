@@ -29,6 +29,7 @@ services:
     calls: {postgres: DATABASE_URL, payments: {host: PAY_HOST, port: PAY_PORT}, cache: {url: CACHE_AT}}
     ready: {log: listening, within: 5s}
     traced: true
+    untraced: [GET /healthz]
     stop: INT
   payments: {command: [node, pay.js, 1], ready: /healthz, port: 18099}
 postgres: ${DSN}
@@ -64,7 +65,7 @@ def test_a_whole_system_is_read(vocabulary: Vocabulary) -> None:
 
 
 def test_links_follow_from_calls_and_doors(vocabulary: Vocabulary) -> None:
-    """One link for each call and each callee that a workload talks to; only HTTP carries trace context."""
+    """One link for each call and each callee that a workload talks to; only HTTP carries trace context, but for what is listed."""
     model, fields = read(WHOLE, vocabulary)
     _, report = compose("x: y", "system.yaml")
     environment = {"DSN": "postgresql://u:p@127.0.0.1/app"}
@@ -72,7 +73,7 @@ def test_links_follow_from_calls_and_doors(vocabulary: Vocabulary) -> None:
     assert links == (
         Link(name="driver>orders", protocol=Protocol.HTTP, traced=True),
         Link(name="orders>postgres", protocol=Protocol.POSTGRES, upstream="127.0.0.1:5432"),
-        Link(name="orders>payments", protocol=Protocol.HTTP, traced=True),
+        Link(name="orders>payments", protocol=Protocol.HTTP, traced=True, untraced=("GET /healthz",)),
         Link(name="orders>cache", protocol=Protocol.TCP, upstream="127.0.0.1:6379"),
     )
 

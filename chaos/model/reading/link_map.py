@@ -7,10 +7,11 @@ from pathlib import PurePath
 from chaos.model.link import Link, Protocol, Tls, parse_link_name
 from chaos.model.reading.addresses import AddressText
 from chaos.model.reading.compose import compose
-from chaos.model.reading.groups import Field, Fields, ListOf, MapOf, Record
+from chaos.model.reading.groups import Field, Fields, MapOf, Record
 from chaos.model.reading.plain import Choice, Flag, Text
 from chaos.model.reading.problems import Report
 from chaos.model.reading.shape import At
+from chaos.model.reading.untraced import check_untraced, untraced_signatures
 from chaos.model.scenario import LinkMap
 
 __all__ = ["link_map_format", "read_link_map"]
@@ -28,7 +29,7 @@ def read_link_map(text: str | bytes, *, source: str) -> LinkMap:
     for name, edge in written.values():
         _check_name(name, report)
         _check_server_name(edge.value, report)
-        _check_untraced(edge.value, report)
+        check_untraced(edge.value, report)
         if not report:
             links.append(_link(name.value, edge.value))
     _check_listeners({name: edge.value for name, (_, edge) in written.items()}, report)
@@ -63,7 +64,7 @@ def _edge() -> Record:
         ),
         "traced": Field(Flag(), "Callers on this link carry trace context", True, default="false"),
         "untraced": Field(
-            ListOf(Text(wanted="a signature", example="GET /healthz", longest=200, shortest=1), "signature", 64),
+            untraced_signatures(),
             "Messages of a traced link that need not carry it: signatures as in the wire log, * for anything",
             ["GET /healthz"],
             default="none",
@@ -103,13 +104,6 @@ def _check_name(name: At[str], report: Report) -> None:
 def _check_server_name(edge: Fields, report: Report) -> None:
     if "server_name" in edge and edge.get("tls", "none") == "none":
         report.add(edge.place_of("server_name"), "a server name without TLS", "add tls: passthrough, or leave it out")
-
-
-def _check_untraced(edge: Fields, report: Report) -> None:
-    if edge.get("untraced") and not edge.get("traced", False):
-        report.add(
-            edge.place_of("untraced"), "exceptions on a link that is not traced", "add traced: true, or leave them out"
-        )
 
 
 def _check_listeners(edges: dict[str, Fields], report: Report) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
 
 from chaos.model.interpolation import PARTS, callee_holes, names_in
 from chaos.model.link import Link, Protocol
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.problems import Report, known, quote
 from chaos.model.reading.shape import At
+from chaos.model.reading.untraced import check_untraced
 from chaos.model.scenario import DERIVED, LinkMap
 from chaos.model.store_url import read_store_url
 from chaos.model.system import LOCAL, STORES, ReadyWhen, ServiceModel, SystemModel, Upstream, Variables
@@ -60,6 +63,7 @@ def _service(name: str, fields: Fields) -> ServiceModel:
         port=fields.get("port", 0),
         protocol=Protocol(fields.get("protocol", Protocol.HTTP.value)),
         traced=fields.get("traced", False),
+        untraced=tuple(one.value for one in fields.get("untraced", ())),
         calls={callee: _variables(value.value) for callee, (_, value) in fields.get("calls", {}).items()},
         stop_signal=fields.get("stop", "TERM"),
     )
@@ -90,6 +94,7 @@ def _upstream(written: object) -> Upstream:
 
 
 def _check_service(name: str, fields: Fields, model: SystemModel, report: Report) -> None:
+    check_untraced(fields, report, "a service")
     calls: _Written = fields.get("calls", {})
     for callee, (key, _) in calls.items():
         if callee == name:
@@ -129,10 +134,14 @@ def derive_links(
     for store, written in model.stores.items():
         if written != LOCAL and (address := _store_address(store, written, fields, environment, report)):
             addresses[store] = address
-    pairs = [(f"driver>{door}", door, True) for door in dict.fromkeys(doors) if door in model.names]
-    pairs += [(f"{one.name}>{callee}", callee, one.traced) for one in model.services for callee in one.calls]
-    links = tuple(_links(pairs, model, addresses))
-    return LinkMap(name=DERIVED, links=links)
+    named = [door for door in dict.fromkeys(doors) if door in model.names]
+    links = [_derived(f"driver>{door}", door, model, addresses, traced=True) for door in named]
+    for one in model.services:
+        for callee in one.calls:
+            if callee in model.names:
+                link = _derived(f"{one.name}>{callee}", callee, model, addresses, traced=one.traced)
+                links.append(replace(link, untraced=one.untraced) if link.traced else link)
+    return LinkMap(name=DERIVED, links=tuple(links))
 
 
 def check_callees(model: SystemModel, fields: Fields, link_map: LinkMap, report: Report) -> None:
@@ -150,12 +159,10 @@ def check_callees(model: SystemModel, fields: Fields, link_map: LinkMap, report:
             report.add(fields.place_of("links"), what, "give the link an upstream, or add it to the system")
 
 
-def _links(pairs: list[tuple[str, str, bool]], model: SystemModel, addresses: Mapping[str, str]) -> Iterator[Link]:
-    for name, callee, traced in pairs:
-        if callee in model.names:
-            protocol = model.protocol_of(callee)
-            carries = traced and protocol is Protocol.HTTP
-            yield Link(name=name, protocol=protocol, traced=carries, upstream=addresses.get(callee))
+def _derived(name: str, callee: str, model: SystemModel, addresses: Mapping[str, str], *, traced: bool) -> Link:
+    protocol = model.protocol_of(callee)
+    carries = traced and protocol is Protocol.HTTP
+    return Link(name=name, protocol=protocol, traced=carries, upstream=addresses.get(callee))
 
 
 def store_addresses(model: SystemModel, environment: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from chaos.model.reading.nodes import Node, Scalar
 from chaos.model.reading.plain import Choice, Flag, Text, Whole
 from chaos.model.reading.problems import Report
 from chaos.model.reading.shape import At, Schema, refuse
+from chaos.model.reading.untraced import untraced_signatures
 from chaos.model.reading.vocabulary import Vocabulary
 
 __all__ = ["system_format"]
@@ -96,6 +97,12 @@ def _service() -> Record:
         ),
         "protocol": Field(Choice(what="protocol", words=_PROTOCOLS), "What it speaks", "http", default="http"),
         "traced": Field(Flag(), "It passes trace context (traceparent) on to what it calls", True, default="false"),
+        "untraced": Field(
+            untraced_signatures(),
+            "What it sends that is of no operation and need not carry it: signatures as in the wire log, * for anything",
+            ["GET /healthz"],
+            default="none",
+        ),
         "cwd": Field(
             Text(wanted="a folder", example="app", longest=1000, shortest=1),
             "Where it runs, from the scenario's folder",
