@@ -127,6 +127,8 @@ class Acting(Passing):
             self._deafen(lane, plan, turn, reply=reply)
         elif not reply:
             self.dialect.forget(turn)
+            if turn.lasts:
+                self.holes.setdefault(plan.toxic, plan)
 
     def _refuse(self, plan: Plan, turn: Turn, answer: Answer, *, done: bool) -> None:
         plan.refused = True

@@ -16,6 +16,8 @@ __all__ = ["choose", "plan_setup"]
 
 SETUP = frozenset({"startup", "CONNECT"})
 """What connections begin with: only who matches it, or acts at CONNECT, means it."""
+_APART = SETUP | {"cancel", "UNSUB"}
+_SUBSCRIBING = ("SUB ", "UNSUB ")
 
 
 def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Named, ...]) -> Plan | None:
@@ -56,6 +58,11 @@ def _can_act(toxic: Toxic, dialect: Dialect, turn: Turn) -> bool:
 
 
 def _takes(toxic: Toxic, connection: int, name: Named) -> bool:
-    if name.unit.signature in SETUP and (toxic.tally is None or not toxic.tally.matches):
+    if _apart(name.unit.signature) and (toxic.tally is None or not toxic.tally.matches):
         return False
     return toxic.tally is None or toxic.tally.decide(connection, name.unit)
+
+
+def _apart(signature: str) -> bool:
+    """What is no work but makes work possible, or calls it off: meant by who matches it. A subscription lost is lost for good."""
+    return signature in _APART or signature.startswith(_SUBSCRIBING)

@@ -94,11 +94,11 @@ class Director(Acting):
         self._go()
 
     def heal(self, toxic: Toxic, now_ns: int) -> None:
-        """A fault is over: what it held goes on; a connection that it made deaf is reset."""
+        """A fault is over: what it held goes on; a connection that it made deaf, or took a subscription from, is reset."""
         self.now_ns = now_ns
-        for lane in (self.up, self.down):
-            if lane.deaf is not None and lane.deaf.toxic is toxic and not self.over:
-                self.end_with(lane, End.RESET, lane.deaf)
+        for plan in (self.up.deaf, self.down.deaf, self.holes.get(toxic)):
+            if plan is not None and plan.toxic is toxic and not self.over:
+                self.end_with(self.up, End.RESET, plan)
         for lane in (self.up, self.down):
             if lane.waiting is not None and lane.waiting.toxic is toxic:
                 lane.free()

@@ -115,7 +115,7 @@ class NatsDialect:
     def _piece(self, direction: str, cut: Cut) -> Piece:
         message = cut.message
         if message is None:
-            return Piece(cut.data, NatsTurn(direction), _WHOLE) if cut.named else Piece(cut.data)
+            return _line(cut, NatsTurn(direction)) if cut.named else Piece(cut.data)
         if not (cut.first and cut.last):
             return self._piece_of_long(direction, cut, message)
         asked = self._open[_back(direction)]
@@ -153,6 +153,12 @@ class NatsDialect:
                 del waiting[next(iter(waiting))]
             waiting[message.reply] = turn
         return turn
+
+
+def _line(cut: Cut, turn: NatsTurn) -> Piece:
+    """SUB, UNSUB or CONNECT."""
+    turn.lasts = cut.data[:1] not in b"Cc"
+    return Piece(cut.data, turn, _WHOLE)
 
 
 def _back(direction: str) -> str:

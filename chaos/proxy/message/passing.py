@@ -13,12 +13,16 @@ from chaos.proxy.stage import End, Item
 
 if TYPE_CHECKING:
     from chaos.proxy.connection import Connection
+    from chaos.proxy.toxic import Toxic
 
 __all__ = ["Passing", "answered_by"]
 
 
 class Passing:
-    """What a director says, and what is still to be answered: `open` turns, oldest first, where answers come in order."""
+    """What a director says, and what is still to be answered: `open` turns, oldest first, where answers come in order.
+
+    `holes`: what swallowed something that the connection cannot do without once the fault is over, although it goes on until then.
+    """
 
     def __init__(self, connection: Connection, framing: Framing, dialect: Dialect) -> None:
         self.connection = connection
@@ -26,6 +30,7 @@ class Passing:
         self.dialect = dialect
         self.lead = Lead()
         self.open: deque[Turn] = deque()
+        self.holes: dict[Toxic, Plan] = {}
         self.over = False
         self.hidden = 0
         self.now_ns = 0

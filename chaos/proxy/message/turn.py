@@ -33,17 +33,18 @@ class Part(IntFlag):
 class Turn:
     """One exchange. `units` are what it consists of, as the framer named them (several statements under one Sync); `items` counts the
     items of its answer so far. `replies`: an answer is expected. `waits`: the rest of the request comes only when the asker is told so
-    (`Expect: 100-continue`). `hidden`: nobody asked, the answer is for the director alone. What acts on it is the director's own
-    business, in `plan`.
+    (`Expect: 100-continue`). `hidden`: nobody asked, the answer is for the director alone. `lasts`: it changes what the callee does from
+    then on (a subscription), so that a connection that lost it is never again what its caller takes it for. What acts on it is the
+    director's own business, in `plan`.
     """
 
-    __slots__ = ("direction", "hidden", "items", "plan", "replies", "units", "waits")
+    __slots__ = ("direction", "hidden", "items", "lasts", "plan", "replies", "units", "waits")
 
     def __init__(self, direction: str, *, replies: bool = True, hidden: bool = False) -> None:
         self.direction = direction
         self.replies = replies
         self.hidden = hidden
-        self.waits = False
+        self.waits = self.lasts = False
         self.units: tuple[Unit, ...] = ()
         self.items = 0
         self.plan: object | None = None
