@@ -12,6 +12,7 @@ from chaos.model.link import Protocol
 from chaos.model.wire_record import WireRecord
 from chaos.proxy import ToxicSpec
 from tests.proxy.conftest import silent
+from tests.proxy.directed_rig import directed
 from tests.wire.nats_messages import msg, pub
 
 HEADERS = b"NATS/1.0\r\nbaggage: op.id=o1\r\n\r\n"
@@ -160,3 +161,30 @@ async def test_the_largest_message_can_be_held(rig_of: Any) -> None:
     rig.proxy.remove_toxic(name)
     assert await upstream.exactly(len(big) * 4 + 6) == big * 4 + b"PONG\r\n"
     await sending
+
+
+async def test_what_is_held_does_not_stop_a_long_message() -> None:
+    """More is held than a connection may hold, in the read in which a message begins that is not kept back: it goes through to its end."""
+    async with directed(Protocol.NATS) as one:
+        one.feed("<", b'INFO {"client_id":7}\r\n')
+        one.fault("hold", match="PUB hit.*", attributes={"hold": 3_600_000})
+        held, long = pub("hit.a", b"h" * 1000) * 1500, pub("long", b"l" * (2 << 20))
+        one.feed(">", held)
+        assert not one.lines["<"].paused
+        one.feed(">", held + long[:10_000])
+        assert (one.out[">"], one.lines["<"].paused) == (long[:10_000], False)
+        one.feed(">", long[10_000:])
+        assert (one.out[">"], one.lines["<"].paused) == (long, True)
+        one.heal()
+        assert (one.out[">"], one.lines["<"].paused) == (long + held * 2, False)
+
+
+async def test_the_end_of_a_stream_in_a_long_message_is_passed_on() -> None:
+    """Nothing held can be said behind half a message; the end is not kept back for it."""
+    async with directed(Protocol.NATS) as one:
+        one.feed("<", b'INFO {"client_id":7}\r\n')
+        one.fault("hold", match="PUB hit.*", attributes={"hold": 3_600_000})
+        half = pub("long", b"l" * (2 << 20))[:10_000]
+        one.feed(">", pub("hit.a") + half)
+        one.end(">")
+        assert (one.out[">"], one.lines[">"].ending) == (half, "fin")

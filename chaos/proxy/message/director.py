@@ -171,6 +171,10 @@ class Director(Acting):
         if lane.gathering is not None:  # without its end there is no proof that the work was done
             self.let_go(lane, lane.gathering)
             return True
+        if self.dialect.amid(
+            lane.direction
+        ):  # its sender is gone in the midst of one, behind which nothing would be understood
+            lane.drop_parked()
         if not lane.parked:
             self.say(lane, lane.end)
             lane.end = None

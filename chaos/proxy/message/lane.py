@@ -107,17 +107,25 @@ class Lane:
         self.parked_bytes -= len(one.load.piece.data)
         return one
 
+    def drop_parked(self) -> None:
+        """What others passed by can never be said."""
+        self.parked.clear()
+        self.parked_bytes = 0
+
     def hurry(self) -> None:
         """What waits because of a fault that is over is due."""
         self.parked = [one._replace(due_ns=0) if one.plan.void else one for one in self.parked]
         heapify(self.parked)
 
-    def settle(self, kept: int, now_ns: int) -> None:
-        """Tell the pipe what is held, and when to wake. What is due already waits for the end of a message: for bytes, not for a time."""
+    def settle(self, kept: int, now_ns: int, *, amid: bool) -> None:
+        """Tell the pipe what is held, and when to wake. What is due already waits for the end of a message: for bytes, not for a time.
+
+        Thus what is parked must not pause the sender `amid` a message; more is parked only behind its end.
+        """
         stage, gathering = self.stage, self.gathering
         gathered = gathering.gathered if gathering is not None else None
         stage.held = kept + self.queued + len(self.backlog) + self.parked_bytes + (len(gathered) if gathered else 0)
-        stage.overhead = ITEM_BYTES * len(self.parked)
+        stage.overhead = -self.parked_bytes if amid else ITEM_BYTES * len(self.parked)
         stage.wake_ns = self.free_ns
         due_ns = self.parked[0].due_ns if self.parked else 0
         if due_ns > now_ns and (self.free_ns is None or due_ns < self.free_ns):

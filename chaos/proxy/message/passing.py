@@ -59,7 +59,7 @@ class Passing:
     def flush(self) -> None:
         """Give the pipes what was said."""
         for lane in (self.up, self.down):
-            lane.settle(self.dialect.kept(lane.direction), self.now_ns)
+            lane.settle(self.dialect.kept(lane.direction), self.now_ns, amid=self.dialect.amid(lane.direction))
         out, self._outbox = self._outbox, []
         at = 0
         while at < len(out):
