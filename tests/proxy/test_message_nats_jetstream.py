@@ -155,6 +155,17 @@ async def test_jetstream_refuses_with_a_code(link: Link) -> None:
     assert (await jetstream.publish(f"{link.name}.a", b"x")).seq == 1
 
 
+@pytest.mark.parametrize("answer", ["js-503", "js-503-10077", "no-responders"])
+async def test_who_pulls_is_refused_and_given_no_work(link: Link, answer: str) -> None:
+    """By a status, which nobody takes for a task; the next pull is served."""
+    consumer = await consume(await link.client(), link)
+    await link.direct.jetstream().publish(f"{link.name}.a", b"x")
+    link.fault("error", "PUB $JS.API.CONSUMER.MSG.NEXT.*", answer=answer, count={"first": 1})
+    with pytest.raises(nats.js.errors.ServiceUnavailableError):
+        await consumer.fetch(1, timeout=GUARD_S)
+    assert (await one(consumer)).data == b"x"
+
+
 async def test_a_cut_before_the_acknowledgement_redelivers_to_the_next_connection(link: Link) -> None:
     """Delivered and worked on, then the connection is gone: after the reconnect it comes a second time."""
     again = asyncio.Event()

@@ -26,6 +26,7 @@ from tests.proxy.nats_turns import Seated
 from tests.wire.conftest import open_tee
 from tests.wire.nats_messages import Step, msg, pub
 
+PULL = "$JS.API.CONSUMER.MSG.NEXT.S.w"
 ACK = "$JS.ACK.TASKS.agent.{}.7.9.1700000000000000000.3"
 HEADERS = b"NATS/1.0\r\nNats-Msg-Id: m-1\r\n\r\n"
 NEXT = "$JS.API.CONSUMER.MSG.NEXT.TASKS.agent"
@@ -252,6 +253,16 @@ def refused(asked: Step, code: str, text: str = "") -> tuple[bytes, bool]:
             (">", pub("s.1", b"x", "_INBOX.x.1", HEADERS)),
             "js-503-10077",
             b'MSG _INBOX.x.1 3 74\r\n{"error": {"code": 503, "err_code": 10077, "description": "store failed"}}\r\n',
+        ),
+        (
+            (">", pub(PULL, b"1", "_INBOX.x.1")),
+            "js-409-10077",
+            b"HMSG _INBOX.x.1 3 29 29\r\nNATS/1.0 409 store failed\r\n\r\n\r\n",
+        ),
+        (
+            (">", pub(PULL, b"1", "_INBOX.x.1")),
+            "no-responders",
+            b"HMSG _INBOX.x.1 3 61 61\r\nNATS/1.0 503\r\nNats-Subject: $JS.API.CONSUMER.MSG.NEXT.S.w\r\n\r\n\r\n",
         ),
         ((">", pub("rpc", b"", "elsewhere")), "no-responders", b""),
         ((">", pub("rpc")), "-ERR 'Maximum Payload Violation'", b"-ERR 'Maximum Payload Violation'\r\n"),

@@ -1,7 +1,8 @@
 """What is said in somebody's place on a NATS connection, and payloads nobody can read. Pure.
 
 An `error` fault's answer is `no-responders` (a message with the status 503, as the server sends it), `js-503` (an error of JetStream:
-HTTP-like code, or `js-503-10077` with the error code, too), or `-ERR text`. Who publishes without a reply subject can only be told -ERR.
+HTTP-like code, or `js-503-10077` with the error code, too; who pulls is told the code as a status), or `-ERR text`. Who publishes without
+a reply subject can only be told -ERR.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import re
 
 from chaos.proxy.message.turn import Answer, Forged
-from chaos.wire.nats_subject import JS_ACK
+from chaos.wire.nats_subject import JS_ACK, JS_PULL
 
 __all__ = ["ANSWERS", "NO_RESPONDERS", "garbled", "refuse_delivery", "refuse_publication", "server_error", "understood"]
 
@@ -29,10 +30,13 @@ def understood(code: str) -> bool:
 
 def refuse_publication(subject: bytes, reply: bytes, sid: bytes, answer: Answer) -> bytes:
     """The message that refuses what was published, to the inbox `reply` of the subscription `sid`."""
-    if _JETSTREAM.fullmatch(answer.code):
+    jetstream = _JETSTREAM.fullmatch(answer.code)
+    if jetstream is not None and not subject.startswith(JS_PULL):
         error = _jetstream_error(answer)
         return b"MSG %b %b %d\r\n%b\r\n" % (reply, sid, len(error), error)
     headers = b"NATS/1.0 503\r\nNats-Subject: %b\r\n\r\n" % subject
+    if jetstream is not None:  # whoever pulls takes any message without a status for work (ADR-13)
+        headers = f"NATS/1.0 {jetstream[1]} {' '.join(_description(answer).split())}\r\n\r\n".encode()
     return b"HMSG %b %b %d %d\r\n%b\r\n" % (reply, sid, len(headers), len(headers), headers)
 
 
@@ -67,6 +71,9 @@ def garbled(message: bytes) -> bytes:
 def _jetstream_error(answer: Answer) -> bytes:
     match = _JETSTREAM.fullmatch(answer.code)
     assert match is not None
-    description = answer.text or "JetStream system temporarily unavailable"
-    error = {"code": int(match[1]), "err_code": int(match[2] or _UNAVAILABLE), "description": description}
+    error = {"code": int(match[1]), "err_code": int(match[2] or _UNAVAILABLE), "description": _description(answer)}
     return json.dumps({"error": error}).encode()
+
+
+def _description(answer: Answer) -> str:
+    return answer.text or "JetStream system temporarily unavailable"
