@@ -11,7 +11,7 @@ from chaos.model.link import Protocol
 from chaos.proxy import ToxicSpec
 from tests.proxy.directed_rig import Directed, directed
 from tests.proxy.nats_rig import GUARD_S, LOST_S, Link, nats_link, settled
-from tests.wire.nats_messages import pub
+from tests.wire.nats_messages import msg, pub
 from tests.wire.postgres_messages import CANCEL
 
 link = nats_link
@@ -81,3 +81,15 @@ async def test_a_request_to_cancel_is_neither_taken_nor_counted() -> None:
         one.feed(">", CANCEL)
         assert one.out[">"] == CANCEL
         assert not [told for told in one.records() if told.kind == "acted"]
+
+
+@pytest.mark.parametrize(("type_", "taken"), [("drop", "PUB work"), ("cut", "PUB $JS.API.CONSUMER.MSG.NEXT.S.w")])
+async def test_a_pull_has_no_answer_that_could_be_taken(type_: str, taken: str) -> None:
+    """What comes is deliveries, so that a fault after a message neither takes nor counts it; but for a cut, which needs no answer."""
+    async with directed(Protocol.NATS) as one:
+        begin(one)
+        one.fault(type_, phase="after", count={"first": 1})
+        one.feed(">", pub("$JS.API.CONSUMER.MSG.NEXT.S.w", b"1", "_INBOX.a.1"))
+        one.feed(">", pub("work", b"x", "_INBOX.a.2"))
+        one.feed("<", msg("_INBOX.a.2", b"done"))
+        assert [told.signature for told in one.records() if told.kind == "acted"] == [taken]

@@ -2,7 +2,7 @@
 
 - A published message (`>`) and a delivered one (`<`) are turns, as are SUB, UNSUB and CONNECT, which nobody answers.
 - An acknowledgement is a turn of its own and, `+WPI` apart, the answer of its delivery at the same time (`Piece.answers`).
-- A pull is answered by a status (404, 408, 409); what is delivered to its inbox is a turn each.
+- A pull is answered by a status (404, 408, 409) or not at all: what is delivered to its inbox is a turn each.
 - INFO, PING, PONG, +OK, -ERR, heartbeats and flow control belong to no turn, nor does an answer to what was asked before the
   cutter came. A message longer than `MOST_BYTES` passes without a turn; as an answer it comes in several pieces.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from chaos.proxy.message.nats_answers import garbled, refuse_delivery, refuse_publication, server_error
 from chaos.proxy.message.nats_lane import Cut, Message, NatsLane
 from chaos.proxy.message.turn import Answer, Forged, Part, Piece, Turn
-from chaos.wire.nats_subject import INBOX, JS_ACK, JS_FLOW
+from chaos.wire.nats_subject import INBOX, JS_ACK, JS_FLOW, JS_PULL
 
 __all__ = ["NatsDialect"]
 
@@ -26,12 +26,12 @@ _ANSWER = Part.REPLY | Part.DONE
 
 
 class NatsTurn(Turn):
-    """`subject` is empty for what is no message; `reply` is where its answer goes."""
+    """`subject` is empty for what is no message; `reply` is where its answer goes. A pull has none of its own unless nothing is delivered."""
 
     __slots__ = ("reply", "subject")
 
     def __init__(self, direction: str, subject: bytes = b"", reply: bytes = b"") -> None:
-        super().__init__(direction, replies=bool(reply))
+        super().__init__(direction, replies=bool(reply) and not subject.startswith(JS_PULL))
         self.subject = subject
         self.reply = reply
 
