@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 
 _EXAMPLES = """examples:
   chaos-drill attach links.yaml                  every link of a link map
@@ -19,13 +20,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EXAMPLES
     parser.add_argument("links", metavar="FILE", help="a link map, or a scenario whose links lead to what runs already")
     parser.add_argument("--host", default="127.0.0.1", help="where the proxy's API listens (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8474, help="its port (default: 8474; 0: any free one)")
+    parser.add_argument("--port", type=_port(0), default=8474, help="its port (default: 8474; 0: any free one)")
     parser.add_argument(
-        "--ports", type=int, metavar="FIRST", help="links without `listen` get this port of loopback, and the next ones"
+        "--ports",
+        type=_port(1),
+        metavar="FIRST",
+        help="links without `listen` get this port of loopback, and the next ones",
     )
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="HOST", help="a host beyond this machine that links may lead to"
     )  # fmt: skip
+
+
+def _port(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text[:6]) <= 65535:
+            raise argparse.ArgumentTypeError(f"{text!r} is no port: write {least} to 65535")
+        return int(text)
+
+    return read
 
 
 def run(args: argparse.Namespace) -> int:

@@ -43,13 +43,22 @@ def attached_links(target: str, *, first_port: int | None = None, allow_hosts: S
             )
         listen = link.listen
         if listen is None and first_port is not None:
-            listen = f"127.0.0.1:{next(free)}"
+            listen = f"127.0.0.1:{_next(free, first_port)}"
         if listen is None or listen.endswith(":0"):
             raise UsageError(
                 f"{target}: {link.name} has no fixed listener: give it `listen` in its link map, or say --ports 21100"
             )
         found.append(msgspec.structs.replace(link, listen=listen))
     return tuple(found)
+
+
+def _next(free: Iterator[int], first_port: int) -> int:
+    port = next(free, None)
+    if port is None:
+        raise UsageError(
+            f"from {first_port} on there are not enough ports for these links: say a lower --ports, such as 21100"
+        )
+    return port
 
 
 def _links(target: str) -> Sequence[Link]:

@@ -41,7 +41,8 @@ __all__ = ["STORES", "DriverSettings", "LocalSystem", "Progress"]
 Progress = Callable[[Child, float], None]
 """Told each part that came up, and the milliseconds it took to be ready."""
 
-POSTGRES, NATS, MONITOR = "postgres", "nats", "nats-monitor"
+POSTGRES, NATS = "postgres", "nats"
+_MONITOR = "monitor of nats"  # no name that a service can have
 
 STORES = (POSTGRES, NATS)
 """Callees that tell who is connected to them."""
@@ -163,11 +164,11 @@ class LocalSystem:
 
         Raises NotReadyError when a port that a service insists on is taken.
         """
-        monitor = (MONITOR,) if NATS in self._stores else ()
+        monitor = (_MONITOR,) if NATS in self._stores else ()
         for name in (*sorted(self._stores), *monitor, *self._services):
             if name not in self._holds:
                 self._holds[name] = self._reserve(name)
-        held = {name: hold.address for name, hold in self._holds.items() if name != MONITOR}
+        held = {name: hold.address for name, hold in self._holds.items() if name != _MONITOR}
         return self._upstreams | held
 
     def _reserve(self, name: str) -> PortHold:
@@ -231,7 +232,7 @@ class LocalSystem:
     async def _start_nats(self) -> None:
         began = time.monotonic()
         self._nats = await start_nats(
-            self._children, self._holds[NATS], self._holds[MONITOR], self._log(NATS), password=self._credentials.nats
+            self._children, self._holds[NATS], self._holds[_MONITOR], self._log(NATS), password=self._credentials.nats
         )
         self._up(self._nats.child, began)
 

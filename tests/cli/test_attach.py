@@ -81,3 +81,30 @@ def test_a_link_without_both_ends_is_refused(
     (tmp_path / "links.yaml").write_text(f"links: {{a>b: {edge}}}\n")
     assert main(["attach", str(tmp_path / "links.yaml")]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--ports", "70000"],
+        ["--ports", "-5"],
+        ["--ports", "0"],
+        ["--ports", "x"],
+        ["--port", "99999"],
+        ["--port", "-1"],
+    ],
+)
+def test_what_is_no_port_is_told(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """By the option that it was given to, as a matter of usage."""
+    with pytest.raises(SystemExit) as left:
+        main(["attach", "links.yaml", *words])
+    assert left.value.code == 2
+    assert f"argument {words[0]}: '{words[1]}' is no port: write" in capsys.readouterr().err
+
+
+def test_links_beyond_the_last_port_are_told(tmp_path: Path) -> None:
+    """Two links do not fit into one port."""
+    map_ = tmp_path / "links.yaml"
+    map_.write_text("links: {a>b: {upstream: '127.0.0.1:9'}, b>c: {upstream: '127.0.0.1:9'}}")
+    with pytest.raises(UsageError, match="from 65535 on there are not enough ports"):
+        attached_links(str(map_), first_port=65535)

@@ -7,13 +7,14 @@ import json
 import socket
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from chaos.errors import NotReadyError
 from chaos.model.link import Protocol
 from chaos.model.system import ReadyWhen, ServiceModel, SystemModel, Upstream, Variables
-from chaos.system.children import open_children
+from chaos.system.children import Children, open_children
 from chaos.system.local import LocalSystem
 from chaos.system.own import OwnWiring, own_services
 from chaos.system.ports import Address
@@ -107,6 +108,14 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
             text = f"web insists on port {port}, which is taken"
             with LocalSystem(children, logs, own=own) as system, pytest.raises(NotReadyError, match=text):
                 system.reserve()
+
+
+def test_a_service_may_be_called_like_a_part_of_ours(tmp_path: Path) -> None:
+    """The port of the NATS server's monitor is no service's."""
+    service = ServiceModel(name="nats-monitor", command=("x",), ready=ReadyWhen(kind="tcp"))
+    own = SystemModel(services=(service,), stores={"nats": "local"})
+    with LocalSystem(cast("Children", None), tmp_path, own=own) as system:
+        assert set(system.reserve()) == {"nats", "nats-monitor"}
 
 
 def test_a_store_by_url_keeps_its_credentials() -> None:

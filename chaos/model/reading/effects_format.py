@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from chaos.model.effect import EffectKind, Ledger, OpIdIn, SqlRead, StreamRead, Unfinished
 from chaos.model.reading.groups import Either, Field, Fields, MapOf, Record
 from chaos.model.reading.nodes import Node
-from chaos.model.reading.plain import Flag, Text, Whole
+from chaos.model.reading.plain import Flag, Name, Text, Whole
 from chaos.model.reading.problems import Place, Report, known, quote
 from chaos.model.reading.shape import At, Schema, refuse
 from chaos.model.system import SystemModel
@@ -15,7 +15,6 @@ from chaos.model.system import SystemModel
 __all__ = ["check_effects", "effects_fields", "read_ledger"]
 
 _MOST = 32
-_NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 _FORMS = "write op_id: baggage, {header: X-Op-Id}, {json: data.op_id} or {subject: -1}"
 
 
@@ -23,13 +22,13 @@ def effects_fields() -> dict[str, Field]:
     """The keys of the scenario."""
     return {
         "effects": Field(
-            MapOf(_effect(), "effect", pattern=_NAME, most=_MOST),
+            MapOf(_effect(), "effect", keys=Name(), most=_MOST),
             "What operations leave in the stores, each named in `effects` of the operations that leave it, exactly once",
             {"orders": {"sql": "select op_id from orders"}},
             default="none: whether effects are lost or doubled is not judged",
         ),
         "unfinished": Field(
-            MapOf(_sql("select count(*) from outbox"), "query", pattern=_NAME, most=_MOST),
+            MapOf(_sql("select count(*) from outbox"), "query", keys=Name(), most=_MOST),
             "Queries for one number that is 0 once nothing more will change: waited for before effects are counted",
             {"outbox": "select count(*) from outbox"},
         ),

@@ -22,6 +22,7 @@ OWN = "own"
 """The name of a system that the scenario itself describes."""
 
 _RESERVED = ("driver", "proxy", "supervisor", "any", "none", "all")
+_PROCESSES = ("toxiproxy", "conductor", "initdb")  # of the run, with names and logs among those of the services
 _SCHEMES = {"postgres": ("postgres", "postgresql"), "nats": ("nats",)}
 _PORTS = {"postgres": 5432, "nats": 4222}
 _Written = dict[str, tuple[At[str], At[object]]]
@@ -44,6 +45,8 @@ def read_system(fields: Fields, folder: str, report: Report) -> SystemModel:
     for name, (key, _) in (*services.items(), *upstreams.items()):
         if name in _RESERVED or name in STORES:
             report.add(key.place, f"{name} means something else here", "choose another name")
+        elif name in services and name in _PROCESSES:
+            report.add(key.place, f"{name} is a process of the run itself", "choose another name")
         elif name in services and name in upstreams and key is upstreams[name][0]:
             report.add(key.place, f"{name} is a service and an upstream", "name each once")
     for name, (_, value) in services.items():

@@ -11,7 +11,7 @@ from chaos.model.reading.addresses import AddressText
 from chaos.model.reading.groups import Either, Field, ListOf, MapOf, Record
 from chaos.model.reading.measured import Duration
 from chaos.model.reading.nodes import Node, Scalar
-from chaos.model.reading.plain import Choice, Flag, Text, Whole
+from chaos.model.reading.plain import Choice, Flag, Name, Text, Whole
 from chaos.model.reading.problems import Report
 from chaos.model.reading.shape import At, Schema, refuse
 from chaos.model.reading.untraced import untraced_signatures
@@ -19,7 +19,6 @@ from chaos.model.reading.vocabulary import Vocabulary
 
 __all__ = ["system_format"]
 
-_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 _VARIABLE = "[A-Za-z_][A-Za-z0-9_]{0,99}"
 _WORDS = 64
 _URLS = {"postgres": "postgres://user:${PGPASSWORD}@127.0.0.1:5432/app", "nats": "nats://127.0.0.1:4222"}
@@ -35,13 +34,13 @@ def system_format(vocabulary: Vocabulary) -> Either:
 def _own() -> Record:
     fields = {
         "services": Field(
-            MapOf(_service(), "service", pattern=f"^{_NAME}$"),
+            MapOf(_service(), "service", keys=Name()),
             "What the run starts: a command each, in any language",
             {"orders": {"command": "python app.py", "ready": "/healthz"}},
         ),
         **{name: _store(name) for name in _URLS},
         "upstreams": Field(
-            MapOf(Either(AddressText(lowest_port=1), _upstream()), "upstream", pattern=f"^{_NAME}$"),
+            MapOf(Either(AddressText(lowest_port=1), _upstream()), "upstream", keys=Name()),
             "What runs already: a name and its address; nothing of it is started or stopped",
             {"payments": "127.0.0.1:9000"},
         ),
@@ -82,12 +81,12 @@ def _service() -> Record:
             default="its port accepts connections",
         ),
         "calls": Field(
-            MapOf(Either(_variable("DATABASE_URL"), _variables()), "callee", pattern=f"^{_NAME}$"),
+            MapOf(Either(_variable("DATABASE_URL"), _variables()), "callee", keys=Name()),
             "What it calls, each by a link of its own, and the variable that receives the link's URL",
             {"postgres": "DATABASE_URL"},
         ),
         "env": Field(
-            MapOf(Value(), "variable", pattern=f"^{_VARIABLE}$"),
+            MapOf(Value(), "variable", keys=_variable("LOG_LEVEL")),
             "Further variables; {callee.host} and the like, and ${NAME} of the environment are filled in",
             {"LOG_LEVEL": "info"},
         ),
@@ -146,6 +145,10 @@ def _variable(example: str) -> Text:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variable(Text):
     """The name of an environment variable."""
+
+    def schema(self) -> Schema:
+        """A string with a pattern."""
+        return {"type": "string", "pattern": f"^{_VARIABLE}$"}
 
     def read(self, node: Node, report: Report) -> str | None:
         """The name."""
