@@ -15,8 +15,10 @@ from chaos.journal import read_evidence
 from chaos.model.base import Data
 from chaos.model.event import AttemptEnded, AttemptStarted, Note
 from chaos.model.exit_code import ExitCode
+from chaos.model.link import Link
 from chaos.model.plan import Plan
-from chaos.model.system import LOCAL
+from chaos.model.reading import is_loopback, split_address
+from chaos.model.system import LOCAL, SystemModel
 from chaos.model.verdict import RunVerdict
 from chaos.oracles import judge, open_suspicions
 
@@ -49,7 +51,16 @@ def attempts_allowed(plan: Plan) -> int:
     if asked is not None:
         return asked
     ours = own is None or (not own.upstreams and all(where == LOCAL for where in own.stores.values()))
-    return MOST_ATTEMPTS if ours else 0
+    return MOST_ATTEMPTS if ours and not any(_leads_out(link, own) for link in plan.links) else 0
+
+
+def _leads_out(link: Link, own: SystemModel | None) -> bool:
+    """Whether a link ends at what a link map says runs already, and not at a service of the run on a port of its own."""
+    if link.upstream is None:
+        return False
+    service = None if own is None else own.service(link.callee)
+    host, port = split_address(link.upstream)
+    return service is None or port != service.port or not is_loopback(host)
 
 
 def plan_attempts(verdict: RunVerdict, plan: Plan, most: int) -> tuple[Attempt, ...]:

@@ -30,8 +30,9 @@ from chaos.model.evidence import Evidence
 from chaos.model.exit_code import ExitCode
 from chaos.model.fault import FaultSpec
 from chaos.model.plan import Plan
+from chaos.model.scenario import LinkMap
 from chaos.model.settings import PhaseLimits
-from chaos.model.system import SystemModel, Upstream
+from chaos.model.system import ReadyWhen, ServiceModel, SystemModel, Upstream
 from chaos.model.verdict import RunVerdict, Verdict
 from chaos.model.wire_record import WireRecord
 from chaos.oracles import judge
@@ -112,6 +113,15 @@ def own(**fields: object) -> Plan:
     return msgspec.structs.replace(what, scenario=msgspec.structs.replace(what.scenario, own=SystemModel(**fields)))  # type: ignore[arg-type]
 
 
+def leading(upstream: str) -> Plan:
+    """The plan on a service of its own, with a link map whose first link ends there."""
+    service = ServiceModel(name="rag", command=("x",), ready=ReadyWhen(kind="tcp"), port=8080)
+    what = own(services=(service,))
+    link = next(one for one in what.links if one.callee == "rag")
+    links = LinkMap(name="map", links=(msgspec.structs.replace(link, upstream=upstream),))
+    return msgspec.structs.replace(what, scenario=msgspec.structs.replace(what.scenario, links=links))
+
+
 @pytest.mark.parametrize(
     ("what", "asked", "allowed"),
     [
@@ -123,6 +133,10 @@ def own(**fields: object) -> Plan:
         (own(stores={"postgres": "postgres://db/x"}), 2, 2),
         (own(upstreams={"web": Upstream(address="127.0.0.1:80")}), None, 0),
         (own(upstreams={"web": Upstream(address="127.0.0.1:80")}), 3, 3),
+        (leading("127.0.0.1:5999"), None, 0),
+        (leading("127.0.0.1:8080"), None, MOST_ATTEMPTS),
+        (leading("db.example:8080"), None, 0),
+        (leading("127.0.0.1:5999"), 1, 1),
     ],
 )
 def test_a_system_that_runs_already_is_drilled_again_only_if_the_scenario_says_so(
