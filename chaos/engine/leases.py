@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -68,7 +69,7 @@ def _writable_folder() -> Path:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError:
             continue
-        if folder.stat().st_uid == os.getuid() and os.access(folder, os.W_OK | os.X_OK):
+        if _ours(folder) and os.access(folder, os.W_OK | os.X_OK):
             return folder
     raise NotReadyError(
         f"leases cannot be stored in {_folders()[0]}; set XDG_STATE_HOME to a folder that can be written"
@@ -89,7 +90,10 @@ def keep_lease(lease: StoredLease) -> Iterator[None]:
 
 
 def stored_leases() -> list[tuple[Path, StoredLease | None]]:
-    """Every lease file with its content; None where it cannot be read."""
+    """Every lease file of this account with its content; None where it cannot be read.
+
+    The temporary folder is everybody's: what somebody else put there, or a symbolic link, is no lease of ours.
+    """
     found: list[tuple[Path, StoredLease | None]] = []
     for path in sorted(path for folder in _folders() for path in _files(folder)):
         try:
@@ -102,6 +106,19 @@ def stored_leases() -> list[tuple[Path, StoredLease | None]]:
 def _files(folder: Path) -> list[Path]:
     """The lease files of a folder. One that this account may not enter holds none that it wrote."""
     try:
-        return list(folder.glob("*.json"))
+        return [path for path in folder.glob("*.json") if _owned(path, stat.S_ISREG)] if _ours(folder) else []
     except PermissionError:
         return []
+
+
+def _ours(folder: Path) -> bool:
+    """Whether the folder, and the one above it that is named after the tool, were made by this account."""
+    return all(_owned(one, stat.S_ISDIR) for one in (folder.parent, folder))
+
+
+def _owned(path: Path, of_kind: Callable[[int], bool]) -> bool:
+    try:
+        about = path.lstat()
+    except OSError:
+        return False
+    return of_kind(about.st_mode) and about.st_uid == os.geteuid()

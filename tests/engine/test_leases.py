@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chaos.engine.leases import StoredLease, keep_lease, stored_leases
 from chaos.engine.recovering import recover
+from chaos.errors import NotReadyError
 
 
 @pytest.fixture
@@ -102,3 +104,33 @@ def test_an_account_without_any_home_has_leases(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with keep_lease(lease_of(1)):
         assert len(stored_leases()) == 1
+
+
+def planted(folder: Path) -> Path:
+    """A lease that names a proxy elsewhere."""
+    folder.mkdir(parents=True)
+    path = folder / "planted.json"
+    path.write_bytes(msgspec.json.encode(lease_of(dead_pid())))
+    return path
+
+
+def test_a_lease_of_somebody_else_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The temporary folder is everybody's: `recover` would call the proxy that it names."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    planted(tmp_path / f"chaos-drill-{os.getuid()}" / "leases")
+    assert len(stored_leases()) == 1
+    monkeypatch.setattr("os.geteuid", lambda: 12345)
+    assert stored_leases() == []
+    with pytest.raises(NotReadyError, match="leases cannot be stored"), keep_lease(lease_of(1)):
+        pass
+
+
+@pytest.mark.parametrize("what", ["chaos-drill", "chaos-drill/leases", "chaos-drill/leases/planted.json"])
+def test_a_symbolic_link_holds_no_lease(state: Path, tmp_path: Path, what: str) -> None:
+    """Whoever made it chose where it leads."""
+    planted(state / "chaos-drill" / "leases")
+    assert len(stored_leases()) == 1
+    (state / what).rename(tmp_path / "elsewhere")
+    (state / what).symlink_to(tmp_path / "elsewhere")
+    assert stored_leases() == []
