@@ -66,6 +66,8 @@ async def http_status(address: Address, path: str) -> int:
     try:
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
         line = await reader.readline()
+    except ValueError:  # longer than any status line
+        return 0
     finally:
         writer.transport.abort()
     match = re.match(rb"HTTP/1\.[01] (\d{3})", line)
