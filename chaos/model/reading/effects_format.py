@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from chaos.model.effect import EffectKind, Ledger, OpIdIn, SqlRead, StreamRead, Unfinished
-from chaos.model.reading.groups import Either, Field, Fields, MapOf, Record
+from chaos.model.reading.groups import Either, Field, Fields, ListOf, MapOf, Record
 from chaos.model.reading.nodes import Node
 from chaos.model.reading.plain import Flag, Name, Text, Whole
 from chaos.model.reading.problems import Place, Report, known, quote
@@ -32,11 +32,21 @@ def effects_fields() -> dict[str, Field]:
             "Queries for one number that is 0 once nothing more will change: waited for before effects are counted",
             {"outbox": "select count(*) from outbox"},
         ),
+        "streams": Field(
+            ListOf(_stream("ORDERS"), "stream", _MOST, least=0),
+            "JetStream: whose consumers must have worked off everything before effects are counted",
+            ["ORDERS"],
+            default="all",
+        ),
     }
 
 
 def _sql(example: str) -> Text:
     return Text(wanted="a query", example=example, longest=4000, shortest=1)
+
+
+def _stream(example: str) -> Text:
+    return Text(wanted="the name of a stream", example=example, longest=255, shortest=1)
 
 
 def _effect() -> Record:
@@ -47,7 +57,7 @@ def _effect() -> Record:
             "select op_id from orders",
         ),
         "stream": Field(
-            Text(wanted="the name of a stream", example="EVENTS", longest=255, shortest=1),
+            _stream("EVENTS"),
             "JetStream: each message is one effect",
             "EVENTS",
         ),
@@ -111,10 +121,12 @@ def read_ledger(fields: Fields, report: Report) -> Ledger:
     """The effects that could be read, and what must be at rest before they are counted."""
     effects: Mapping[str, tuple[At[str], At[Fields]]] = fields.get("effects", {})
     unfinished: Mapping[str, tuple[At[str], At[str]]] = fields.get("unfinished", {})
+    streams: Sequence[At[str]] | None = fields.get("streams")
     found = (_read(name, value.value, report) for name, (_, value) in effects.items())
     return Ledger(
         effects=tuple(one for one in found if one is not None),
         unfinished=tuple(Unfinished(name=name, sql=value.value) for name, (_, value) in unfinished.items()),
+        streams=None if streams is None else tuple(one.value for one in streams),
     )
 
 

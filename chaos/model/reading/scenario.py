@@ -115,7 +115,7 @@ def _own(fields: Fields, source: str, report: Report) -> SystemModel | None:
 def _effects(own: SystemModel | None, fields: Fields, records: Sequence[At[Fields]], report: Report) -> Ledger:
     """What a system of the user's own declares of its effects, held against what its operations name."""
     if own is None:
-        for key in ("effects", "unfinished"):
+        for key in ("effects", "unfinished", "streams"):
             if key in fields:
                 report.add(fields.place_of(key), "the reference backend declares its own effects", f"leave {key} out")
         return Ledger()
