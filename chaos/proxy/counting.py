@@ -101,6 +101,15 @@ class Tally:
         """Whether it is told what kind of message it is about."""
         return self._match is not None
 
+    @property
+    def counts(self) -> bool:
+        """Whether it takes only some of those."""
+        return self._count is not None
+
+    def fits(self, unit: Unit) -> bool:
+        """Whether the unit is of that kind."""
+        return self._match is None or self._match(unit)
+
     def takes(self, connection: int, unit: Unit) -> bool:
         """Whether the toxic acts on that unit of that connection."""
         key = (connection, unit.number)
@@ -116,7 +125,7 @@ class Tally:
 
     def decide(self, connection: int, unit: Unit) -> bool:
         """Count a message and answer whether the toxic acts on it: for who asks once about each, of which several may share a number."""
-        if self._match is not None and not self._match(unit):
+        if not self.fits(unit):
             return False
         if self._count is None:
             return True

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.proxy.http_streams import get
+from chaos.model.link import Protocol
+from tests.proxy.directed_rig import directed
+from tests.proxy.http_streams import get, stream
 from tests.proxy.message_rig import (
     ACTED,
     FOREVER_MS,
@@ -90,3 +92,18 @@ async def test_malform_during_garbles_one_item(link: MessageRig) -> None:
     assert got[:start] + got[stop:] == STREAM[:start] + STREAM[stop:]
     assert got[start : start + 3] == STREAM[start : start + 3]
     assert got[start + 3 : stop - 4] == bytes(255 - byte for byte in b"data: 2")
+
+
+@pytest.mark.parametrize(
+    ("count", "acted"),
+    [({"first": 1}, [(2, "cut")]), ({"nth": 2}, [(4, "cut")]), ({"nth": 3}, [(4, "malform")])],
+)
+async def test_answers_that_are_too_short_are_not_counted(count: dict[str, int], acted: list[tuple[int, str]]) -> None:
+    """With a `count` only those are that have such an item; each fault has its own, and the oldest of them acts."""
+    async with directed(Protocol.HTTP) as one:
+        one.fault("cut", name="cut", fault="cut", phase="during:3", count=count)
+        one.fault("malform", name="malform", fault="malform", phase="during:3", count={"every": 2})
+        for chunks in ([b"a"], [b"a", b"b", b"c"], [b"a", b"b"], [b"a", b"b", b"c", b"d"]):
+            one.feed(">", get("/s"))
+            one.feed("<", stream(*chunks))
+        assert [(told.number, *told.faults) for told in one.records() if told.kind == "acted"] == acted

@@ -117,6 +117,15 @@ def test_rows_that_no_fault_counts_go_on_together() -> None:
     assert (rest.data, rest.part, end.part) == (DATA[-1:], TEXT | Part.ENDS, OVER)
 
 
+def test_rows_that_a_fault_may_come_to_count_go_on_one_by_one() -> None:
+    """Which is known when the statement is asked for."""
+    dialect = PostgresDialect(opened=True)
+    (asked,) = dialect.asked(query("A"))
+    assert asked.turn is not None
+    asked.turn.later = ("a fault",)
+    assert [piece.item for piece in dialect.answered(DATA * 3)] == [1, 2, 3]
+
+
 def test_what_is_kept_of_an_answer_is_bounded() -> None:
     """Neither an answer's long text nor endless good news wait for long."""
     dialect = PostgresDialect(opened=True)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chaos.proxy.connection import Connection
     from chaos.proxy.toxic import Toxic
 
-__all__ = ["choose", "plan_setup"]
+__all__ = ["choose", "choose_at_item", "plan_setup"]
 
 SETUP = frozenset({"startup", "CONNECT"})
 """What connections begin with: only who matches it, or acts at CONNECT, means it."""
@@ -21,16 +21,35 @@ _SUBSCRIBING = ("SUB ", "UNSUB ")
 
 
 def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Named, ...]) -> Plan | None:
-    """What is about to be done to that turn; every fault that is on counts its messages."""
+    """What is about to be done to that turn; every fault that is on counts its messages.
+
+    What acts in the midst of an answer counts those that come so far (`choose_at_item`).
+    """
     found: Plan | None = None
     for toxic in connection.proxy.chain.message_faults:
         if not toxic.active or not toxic.affects(connection.proxy.name, connection.number):
             continue
         if not _can_act(toxic, dialect, turn):
             continue
+        if _counts_items(toxic):
+            if any(_means(toxic, name) for name in names):
+                turn.later += ((toxic, names),)
+            continue
         picked = [name for name in names if _takes(toxic, connection.number, name)]
         if picked and found is None and toxic.moment is not None:
             found = _plan(toxic, toxic.moment.phase, names, picked[0])
+    return found
+
+
+def choose_at_item(connection: Connection, turn: Turn, item: int) -> Plan | None:
+    """What is about to be done to the answer where that item of it begins."""
+    found: Plan | None = None
+    for toxic, names in turn.later:
+        if toxic.over or toxic.moment.item != item:
+            continue
+        picked = [name for name in names if _takes(toxic, connection.number, name)]
+        if picked and found is None:
+            found = _plan(toxic, Phase.DURING, names, picked[0])
     return found
 
 
@@ -57,10 +76,19 @@ def _can_act(toxic: Toxic, dialect: Dialect, turn: Turn) -> bool:
     return moment.phase is Phase.AFTER and action.unanswered
 
 
-def _takes(toxic: Toxic, connection: int, name: Named) -> bool:
+def _counts_items(toxic: Toxic) -> bool:
+    during = toxic.moment is not None and toxic.moment.phase is Phase.DURING
+    return during and toxic.tally is not None and toxic.tally.counts
+
+
+def _means(toxic: Toxic, name: Named) -> bool:
     if _apart(name.unit.signature) and (toxic.tally is None or not toxic.tally.matches):
         return False
-    return toxic.tally is None or toxic.tally.decide(connection, name.unit)
+    return toxic.tally is None or toxic.tally.fits(name.unit)
+
+
+def _takes(toxic: Toxic, connection: int, name: Named) -> bool:
+    return _means(toxic, name) and (toxic.tally is None or toxic.tally.decide(connection, name.unit))
 
 
 def _apart(signature: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chaos.proxy.message.acting import Acting
-from chaos.proxy.message.choosing import choose, plan_setup
+from chaos.proxy.message.choosing import choose, choose_at_item, plan_setup
 from chaos.proxy.message.framing import Framing
 from chaos.proxy.message.lane import Lane
 from chaos.proxy.message.passing import answered_by
@@ -192,11 +192,14 @@ class Director(Acting):
         if turn is not None and turn.hidden:
             self.hidden -= bool(piece.part & Part.DONE)
             return
+        if answered is not None and answered.later and piece.part & Part.ITEM:
+            plan = choose_at_item(self.connection, answered, piece.item)
+            answered.plan = answered.plan or plan
         load = self._framed(lane, piece, answered)
         for owner, reply in ((answered, True), (None if turn is answered else turn, False)):
-            plan = owner.plan if owner is not None else None
-            if owner is not None and isinstance(plan, Plan) and plan.meets(piece, reply=reply):
-                self.meet(lane, plan, load, owner, reply=reply)
+            found = owner.plan if owner is not None else None
+            if owner is not None and isinstance(found, Plan) and found.meets(piece, reply=reply):
+                self.meet(lane, found, load, owner, reply=reply)
                 break
         else:
             self.pass_on(lane, load)

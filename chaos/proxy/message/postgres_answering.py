@@ -101,7 +101,7 @@ class Answering:
         """A row; all that are there if no fault counts them."""
         buffer = self._buffer
         question.items += 1
-        while question.plan is None and len(buffer) - stop >= 5 and buffer[stop] == kind:
+        while question.plan is None and not question.later and len(buffer) - stop >= 5 and buffer[stop] == kind:
             size = _HEAD(buffer, stop)[1]
             if not 4 <= size <= MAX_MESSAGE_BYTES:
                 break

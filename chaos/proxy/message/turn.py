@@ -8,7 +8,7 @@ message, the callee (`<`). A piece is a run of bytes of one turn, or of none.
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chaos.model.base import Data
 from chaos.proxy.counting import Unit
@@ -35,10 +35,10 @@ class Turn:
     items of its answer so far. `replies`: an answer is expected. `waits`: the rest of the request comes only when the asker is told so
     (`Expect: 100-continue`). `hidden`: nobody asked, the answer is for the director alone. `lasts`: it changes what the callee does from
     then on (a subscription), so that a connection that lost it is never again what its caller takes it for. What acts on it is the
-    director's own business, in `plan`.
+    director's own business, in `plan`, and what may do so once an item of the answer begins, in `later`.
     """
 
-    __slots__ = ("direction", "hidden", "items", "lasts", "plan", "replies", "units", "waits")
+    __slots__ = ("direction", "hidden", "items", "lasts", "later", "plan", "replies", "units", "waits")
 
     def __init__(self, direction: str, *, replies: bool = True, hidden: bool = False) -> None:
         self.direction = direction
@@ -48,6 +48,7 @@ class Turn:
         self.units: tuple[Unit, ...] = ()
         self.items = 0
         self.plan: object | None = None
+        self.later: tuple[Any, ...] = ()
 
     def __repr__(self) -> str:
         named = ", ".join(unit.signature for unit in self.units)
