@@ -251,6 +251,8 @@ class Connection:
             self.observer.reply_ended()
         if end is End.RESET:
             self.reset("rst", fault)
+        elif end is End.CUT:
+            self._cut(pipe, fault)
         elif end is End.CLOSE or self.proxy.server.options.strict:
             self.finish("fin", fault)
         else:
@@ -279,6 +281,16 @@ class Connection:
         if self._socket is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
         self.finish(status, fault)
+
+    def _cut(self, pipe: Pipe, fault: str) -> None:
+        """RST to both sides; to the one that the pipe leads to when what is already written has gone to its socket."""
+        sink = pipe.sink
+        if sink is None or not sink.get_write_buffer_size():
+            self.reset("rst", fault)
+            return
+        _linger_not(sink)
+        _abort(pipe.source)
+        self.finish("rst", fault)
 
     def finish(self, status: str, fault: str = "") -> None:
         """Close both sides after what is already written; a peer that does not read is given up after a while."""
@@ -367,7 +379,12 @@ def _tune(transport: asyncio.Transport) -> None:
 def _abort(transport: asyncio.Transport | None) -> None:
     """Close with an RST instead of a FIN."""
     if transport is not None:
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.fileno() >= 0:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        _linger_not(transport)
         transport.abort()
+
+
+def _linger_not(transport: asyncio.Transport) -> None:
+    """Its close, whenever that comes, is an RST."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)

@@ -245,8 +245,10 @@ class Pipe:
             for item in items:
                 if isinstance(item, bytes):
                     passed += stage.data(item, now_ns)
+                elif item is End.RESET or (item is End.CUT and not stage.held):
+                    passed.append(item)
                 else:
-                    passed += [item] if item is End.RESET else stage.end(item, now_ns)
+                    passed += stage.end(item, now_ns)
         if stage.acted or (passed and passed[-1].__class__ is End):
             self._after(seat, passed)
         return passed
@@ -257,7 +259,7 @@ class Pipe:
             seat.stage.acted = False
             seat.toxic.hits += 1
             self.acted(self.direction, seat.toxic.fault)
-        if passed and not self._cause and (passed[-1] is End.CLOSE or passed[-1] is End.RESET):
+        if passed and not self._cause and passed[-1].__class__ is End and passed[-1] is not End.FIN:
             self._cause = seat.toxic.fault
 
     def _write(self, data: bytes) -> None:

@@ -31,10 +31,11 @@ ITEM_BYTES = 256
 
 
 class End(Enum):
-    """How a direction of a stream ends. `FIN` and `CLOSE` stay in order behind data; `RESET` overtakes it."""
+    """How a direction of a stream ends. `FIN`, `CLOSE` and `CUT` stay in order behind data; `RESET` overtakes it."""
 
     FIN = "fin"  # the sender is done; the other direction goes on
     CLOSE = "close"  # both directions are closed once this gets through
+    CUT = "cut"  # both sides get an RST once this gets through; a stage that holds nothing is not asked
     RESET = "rst"  # both sides get an RST at once
 
 

@@ -12,7 +12,7 @@ from chaos.proxy.stage import End
 
 __all__ = ["Acting"]
 
-_ENDS = {Then.FIN: End.CLOSE, Then.RST: End.RESET}
+_ENDS = {Then.FIN: End.CLOSE, Then.RST: End.CUT}
 
 
 class Acting(Passing):
