@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.proxy.message.http_asked import HttpTurn, Requests
+from chaos.proxy.message.http_asked import HttpTurn, Requests, says_close
 from chaos.proxy.message.http_body import Body, ChunkedBody, LengthBody, UntilCloseBody
 from chaos.proxy.message.http_half import BODY, HEAD, RAW, Half
 from chaos.proxy.message.http_items import Blocks, Chunks, Events, Items
@@ -54,6 +54,8 @@ class Replies(Half):
             turn.tunnel = False
             self._requests.tunnel_refused()
         body = LengthBody(0) if tunnels else _body(head, turn)
+        if turn is not None and not turn.closes:
+            turn.closes = isinstance(body, UntilCloseBody) or says_close(data[start:end], old=_is_old(data, start))
         piece = _piece(data[pos:end], turn)
         if body.done:
             pieces.append(self._last(piece))
@@ -102,6 +104,10 @@ class Replies(Half):
 
 def _piece(data: bytes, turn: HttpTurn | None) -> Piece:
     return Piece(data, turn, Part.REPLY if turn is not None else Part.NONE)
+
+
+def _is_old(data: bytes, start: int) -> bool:
+    return data.startswith(b"HTTP/1.0", start)
 
 
 def _body(head: ReplyHead, turn: HttpTurn | None) -> Body:

@@ -11,14 +11,14 @@ from chaos.proxy.message.turn import Part, Piece, Turn
 from chaos.wire.http1_head import MAX_HEAD, head_end, parse_request_head, starts_like_http
 from chaos.wire.http1_request import MAX_OPEN, skip_empty_lines
 
-__all__ = ["HttpTurn", "Requests"]
+__all__ = ["HttpTurn", "Requests", "says_close"]
 
 _EXPECTS = re.compile(rb"\n[Ee][Xx][Pp][Ee][Cc][Tt][ \t]*:[ \t]*100-[Cc][Oo][Nn][Tt][Ii][Nn][Uu][Ee]")
 _CONNECTION = re.compile(rb"\n[Cc][Oo][Nn][Nn][Ee][Cc][Tt][Ii][Oo][Nn][ \t]*:([^\r\n]*)")
 
 
 class HttpTurn(Turn):
-    """`old`: of HTTP/1.0. `closes`: the connection does not outlive it. `tunnel`: what follows may be another protocol."""
+    """`old`: of HTTP/1.0. `closes`: the connection does not outlive it (or its answer). `tunnel`: what follows may be another protocol."""
 
     __slots__ = ("closes", "is_connect", "is_head", "old", "tunnel")
 
@@ -28,8 +28,7 @@ class HttpTurn(Turn):
         self.is_connect = is_connect
         self.tunnel = tunnel
         self.old = head.partition(b"\n")[0].rstrip().endswith(b"HTTP/1.0")
-        words = b",".join(_CONNECTION.findall(head)).lower()
-        self.closes = b"keep-alive" not in words if self.old else b"close" in words
+        self.closes = says_close(head, old=self.old)
 
 
 class Requests(Half):
@@ -116,3 +115,9 @@ class Requests(Half):
     def _over(self, turn: HttpTurn) -> None:
         self._state = TUNNEL if turn.tunnel and turn in self.open else HEAD
         self._passed_tunnel = False
+
+
+def says_close(head: bytes, *, old: bool) -> bool:
+    """Whether a head ends its connection (RFC 9112, section 9.3)."""
+    words = b",".join(_CONNECTION.findall(head)).lower()
+    return b"keep-alive" not in words if old else b"close" in words

@@ -75,8 +75,7 @@ class HttpDialect:
         if not done:
             self.forget(turn)
         is_head, old = (turn.is_head, turn.old) if isinstance(turn, HttpTurn) else (False, False)
-        # The body of a request that waits may come or not, so the connection cannot go on (RFC 9110, 10.1.1).
-        closes = turn.waits or (isinstance(turn, HttpTurn) and turn.closes)
+        closes = _closes(turn, done=done)
         status = int(answer.code)
         title = _title(status)
         problem = {"type": "about:blank", "title": title, "status": status, "detail": answer.text}
@@ -96,6 +95,15 @@ class HttpDialect:
     def garbled(self, piece: Piece) -> bytes:
         """Content that is no text; line ends stay."""
         return piece.data.translate(_GARBLED)
+
+
+def _closes(turn: Turn, *, done: bool) -> bool:
+    """Whether the connection cannot go on behind the error."""
+    # The body of a request that waits may come or not (RFC 9110, 10.1.1).
+    if turn.waits or not isinstance(turn, HttpTurn):
+        return turn.waits
+    # A callee that has switched protocols, or says that it closes, speaks no HTTP from here on.
+    return turn.closes or (done and turn.tunnel)
 
 
 def _title(status: int) -> str:
