@@ -29,14 +29,20 @@ _COMMANDS = {
 }
 
 _EPILOG = """examples:
-  chaos-drill run quickstart                     drill the reference backend, two minutes at most
-  chaos-drill run smoke --defect swallowed-error the same backend with a bug: exit 1
-  chaos-drill run my/drill.yaml --out /tmp/runs  your own scenario, results elsewhere
-  chaos-drill report latest                      judge the last run again
-  chaos-drill plan quickstart                    what would happen, without doing it
+  chaos-drill plan quickstart
+      what would happen, without doing it
+  chaos-drill run quickstart
+      drill the reference backend: about two minutes on an idle machine
+  chaos-drill run smoke --defect swallowed-error
+      the same backend with a bug: exit 1
+  chaos-drill run my/drill.yaml --out /tmp/runs
+      your own scenario, results elsewhere
+  chaos-drill report latest
+      judge the last run again
 
-exit codes: 0 all hold, 1 violated, 2 usage, 3 unknown, 4 aborted, 5 not ready, 6 a fault may remain,
-            130/143 interrupted (after healing)
+exit codes:
+  0 all hold     2 usage      4 aborted      6 a fault may remain
+  1 violated     3 unknown    5 not ready    130/143 interrupted (after healing)
 """
 
 
@@ -105,7 +111,7 @@ def _code(error: ChaosError) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="chaos-drill",
-        description="Chaos and resilience drills for agent, RAG and LLM-gateway backends, judged by evidence.",
+        description="Chaos and resilience drills for agent, RAG and LLM-gateway backends,\njudged by evidence.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -6,12 +6,16 @@ import argparse
 from collections.abc import Callable
 
 _EXAMPLES = """examples:
-  chaos-drill attach links.yaml                  every link of a link map
-  chaos-drill attach drill.yaml --ports 21100    a scenario's links; those without `listen` get 21100, 21101, ...
-  chaos-drill run drill.yaml --proxy http://127.0.0.1:8474    meanwhile, elsewhere, as often as you like
+  chaos-drill attach links.yaml
+      every link of a link map
+  chaos-drill attach drill.yaml --ports 21100
+      a scenario's links; those without `listen` get 21100, 21101, ...
+  chaos-drill run drill.yaml --proxy http://127.0.0.1:8474
+      meanwhile, in another terminal, as often as you like
 
-Point the callers at the links once; runs come and go. Without a run the links pass everything on untouched. Ctrl-C ends the
-proxy, and with it the connections that go through it.
+Point the callers at the links once; runs come and go. Without a run the links
+pass everything on untouched. Ctrl-C ends the proxy, and with it the
+connections that go through it.
 """
 
 

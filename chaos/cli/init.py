@@ -14,8 +14,10 @@ _EXAMPLES = """examples:
   chaos-drill init                    drill.yaml and links.yaml in this folder
   chaos-drill init drills/shop.yaml   this file, and drills/shop-links.yaml
 
-Looked at: a compose file, the names (never the values) in .env, and the ports that are listened on at loopback. Nothing is
-connected to or started. Without any of them the drill starts a service of yours. What is written is commented and valid at once.
+Looked at: a compose file, the names (never the values) in .env, and the ports
+that are listened on at loopback. Nothing is connected to or started. Without
+any of them the drill starts a service of yours. What is written is commented
+and valid at once.
 """
 
 

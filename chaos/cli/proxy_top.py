@@ -16,9 +16,11 @@ from chaos.reports import Screen, screen_of
 __all__ = ["main"]
 
 _EXAMPLES = """examples:
-  chaos-drill proxy top                                the proxy at $TOXIPROXY_URL, else 127.0.0.1:8474; Ctrl-C ends
+  chaos-drill proxy top
+      the proxy at $TOXIPROXY_URL, else 127.0.0.1:8474; Ctrl-C ends
   chaos-drill proxy top --url http://127.0.0.1:9000 --interval 0.5
-  chaos-drill proxy top --once                         one picture, also what a pipe or a file gets
+  chaos-drill proxy top --once
+      one picture, also what a pipe or a file gets
 """
 
 

@@ -9,7 +9,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `recover`."""
     parser.epilog = (
         "example:\n  chaos-drill recover\n\n"
-        "Touches only what leases and owner files of earlier runs name; runs that are alive are left alone.\n"
+        "Touches only what leases and owner files of earlier runs name; runs that are\nalive are left alone.\n"
     )
     parser.add_argument("--dry-run", action="store_true", help="tell what is left, remove nothing")
 

@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n  chaos-drill report latest\n  chaos-drill report reports/20260101T120000-smoke-1a2b --json\n"
     )
     parser.add_argument("run", help="a run's folder, the beginning of its name, or `latest`")
-    parser.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where run folders are")
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports"), metavar="DIR", help="where run folders are (default: reports)"
+    )
     parser.add_argument("--json", action="store_true", help="print verdict.json instead of the table")
 
 

@@ -12,7 +12,8 @@ _EXAMPLES = """examples:
   chaos-drill run drills/mine.yaml --seed 7 --out /tmp/runs
   chaos-drill run smoke --json > verdict.json
 
-A run's folder holds journal.jsonl, verdict.json, junit.xml, summary.md and the logs of every process.
+A run's folder holds journal.jsonl, verdict.json, junit.xml, summary.md and the
+logs of every process.
 """
 
 

@@ -15,17 +15,26 @@ Usage: chaos-drill proxy [flags]
        chaos-drill proxy top [--url URL]     look at one that runs
   -host string          address of the control API (default "localhost")
   -port int             port of the control API, 0 for any (default 8474)
-  -config string        JSON file of proxies to start with, as for /populate; read again on SIGHUP
-  -lenient              start what is good in the config file; without it a bad file starts nothing
-  -seed int             what random decisions of toxics are made from (default 0)
+  -config string        JSON file of proxies to start with, as for /populate;
+                        read again on SIGHUP
+  -lenient              start what is good in the config file; without it a bad
+                        file starts nothing
+  -seed int             seed of the random decisions of toxics (default 0)
   -proxy-metrics        serve byte counts of proxies at /metrics
   -runtime-metrics      serve the process's own figures at /metrics
-  -strict               behave as Toxiproxy 2.12 where ours is better, for side-by-side runs
+  -strict               behave as Toxiproxy 2.12 where ours is better, for
+                        side-by-side runs
   -dial-timeout-ms int  how long an upstream may take to accept (default 10000)
-  -max-connections int  connections of one proxy at a time, those beyond are closed; 0 for any number (default 0)
-  -ready-fd int         file descriptor to tell the address to, instead of stdout
+  -max-connections int  connections of one proxy at a time, those beyond are
+                        closed; 0 for any number (default 0)
+  -ready-fd int         descriptor to tell the address to, instead of stdout
   -parent-watch         end when stdin, a pipe from the starter, is closed
   -version              print the version and end
+  -help                 print this and end
+
+examples:
+  chaos-drill proxy -config toxiproxy.json
+  chaos-drill proxy -port 0 -seed 7
 """
 
 _SWITCHES = {"proxy-metrics", "runtime-metrics", "strict", "lenient", "parent-watch", "version", "help", "h"}
