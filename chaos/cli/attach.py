@@ -49,11 +49,12 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal. Returns the proxy's exit code."""
     import sys
 
-    from chaos.engine import attached_links, proxy_config, written_config
+    from chaos.engine import attached_links, proxy_config, refuse_taken, written_config
     from chaos.proxy.main import main as serve
     from chaos.reports import render_links
 
     links = attached_links(args.links, first_port=args.ports, allow_hosts=args.allow_host)
+    refuse_taken(links, args.links)
     api = f"{args.host}:{args.port}"
     with written_config(proxy_config(links)) as path:
         render_links(links, api=api, target=args.links, file=sys.stderr)

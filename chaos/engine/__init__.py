@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.engine.attaching import attached_links, proxy_config, written_config
+from chaos.engine.attaching import attached_links, proxy_config, refuse_taken, written_config
 from chaos.engine.defects import DEFECTS, Defect
 from chaos.engine.drill import Outcome, run_drill
 from chaos.engine.files import shipped_scenarios
@@ -11,6 +11,6 @@ from chaos.engine.planning import load_plan, vocabulary
 from chaos.engine.recovering import recover
 
 __all__ = [
-    "DEFECTS", "Begun", "Defect", "Outcome", "attached_links", "begin_drill", "load_plan", "proxy_config", "recover", "run_drill",
+    "DEFECTS", "Begun", "Defect", "Outcome", "attached_links", "begin_drill", "load_plan", "proxy_config", "recover", "refuse_taken", "run_drill",
     "shipped_scenarios", "vocabulary", "written_config",
 ]  # fmt: skip

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +15,11 @@ import msgspec
 
 from chaos.engine.files import find_scenario
 from chaos.engine.planning import load_plan, read_map
-from chaos.errors import UsageError
+from chaos.errors import NotReadyError, UsageError
 from chaos.model.link import Link, Tls
 from chaos.model.reading import beyond_loopback
 
-__all__ = ["attached_links", "proxy_config", "written_config"]
+__all__ = ["attached_links", "proxy_config", "refuse_taken", "written_config"]
 
 _LAST_PORT = 65535
 _TIMELINE = re.compile(rb"^['\"]?timeline['\"]?\s*:", re.MULTILINE)  # what every scenario has, and no link map
@@ -68,6 +70,30 @@ def _links(target: str) -> Sequence[Link]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     return load_plan(str(path)).links if is_scenario else read_map(path).links
+
+
+def refuse_taken(links: Sequence[Link], target: str) -> None:
+    """Say which links cannot listen, before anything is started. Raises NotReadyError with all of them."""
+    taken = [f"{link.name} on {link.listen} ({why})" for link in links if (why := _why_taken(link.listen or ""))]
+    if taken:
+        raise NotReadyError(
+            f"{target}: no listener can be had for {', '.join(taken)}: end what listens there, such as another "
+            "`chaos-drill attach`, or give another `listen`; nothing was started"
+        )
+
+
+def _why_taken(listen: str) -> str:
+    host, _, port = listen.rpartition(":")
+    if not host or host == "unix" or not port.isdecimal():
+        return ""  # for the proxy to say
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except socket.gaierror:
+        return ""
+    except OSError as error:
+        return os.strerror(error.errno or 0).lower()
+    return ""
 
 
 def proxy_config(links: Sequence[Link]) -> bytes:

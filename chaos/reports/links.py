@@ -20,8 +20,7 @@ def render_links(links: Sequence[Link], *, api: str, target: str, file: TextIO) 
         "  ".join(one_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
         for row in (head, *rows)
     )
-    file.write(f"\nmeanwhile:  chaos-drill run DRILL.yaml --proxy http://{api}\n")
-    file.write(
-        f"look at it: chaos-drill proxy top --url http://{api}      links of {one_line(target)}; Ctrl-C ends them\n"
-    )
+    file.write(f"\nlinks of {one_line(target)}; Ctrl-C ends them\n")
+    file.write(f"meanwhile:  chaos-drill run DRILL.yaml --proxy http://{api}\n")
+    file.write(f"look at it: chaos-drill proxy top --url http://{api}\n")
     file.flush()

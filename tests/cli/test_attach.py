@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -108,3 +109,21 @@ def test_links_beyond_the_last_port_are_told(tmp_path: Path) -> None:
     map_.write_text("links: {a>b: {upstream: '127.0.0.1:9'}, b>c: {upstream: '127.0.0.1:9'}}")
     with pytest.raises(UsageError, match="from 65535 on there are not enough ports"):
         attached_links(str(map_), first_port=65535)
+
+
+def test_taken_listeners_are_named_by_their_links(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them, by name and address and with what to do, not by a file that nobody wrote; no table of links precedes it."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [taken.getsockname()[1] for taken in (one, other)]
+        map_ = tmp_path / "links.yaml"
+        edges = ", ".join(
+            f"app>{name}: {{listen: '127.0.0.1:{port}', upstream: '127.0.0.1:9'}}"
+            for name, port in zip(("store", "queue"), ports, strict=True)
+        )
+        map_.write_text(f"links: {{{edges}}}\n")
+        assert main(["attach", str(map_), "--port", "0"]) == 5
+    told = capsys.readouterr().err
+    assert f"app>store on 127.0.0.1:{ports[0]} (address already in use)" in told
+    assert f"app>queue on 127.0.0.1:{ports[1]} (address already in use)" in told
+    assert "another `chaos-drill attach`" in told
+    assert "point it at" not in told
