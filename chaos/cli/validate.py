@@ -16,6 +16,7 @@ def run(args: argparse.Namespace) -> int:
     """Check every file, tell every problem with its place. Returns 0, or 2 when one file is invalid."""
     from chaos.engine import load_plan
     from chaos.errors import UsageError
+    from chaos.reports.text import count_of
 
     code = 0
     for target in args.scenario:
@@ -25,5 +26,6 @@ def run(args: argparse.Namespace) -> int:
             print(error, file=sys.stderr)
             code = 2
         else:
-            print(f"{plan.scenario.source}: valid ({len(plan.faults)} faults, {len(plan.cells)} cells to judge)")
+            faults, cells = count_of(len(plan.faults), "fault"), count_of(len(plan.cells), "cell")
+            print(f"{plan.scenario.source}: valid ({faults}, {cells} to judge)")
     return code

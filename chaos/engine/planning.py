@@ -59,7 +59,7 @@ def load_plan(
         Plan(
             scenario=scenario,
             workloads=_workloads(scenario),
-            defects=_known(defects),
+            defects=_known(defects, scenario),
             proxy=_proxy_url(proxy),
             ledger=_ledger(scenario),
         )
@@ -136,11 +136,15 @@ def _deadline_ms(spec: WorkloadSpec, operation: OperationKind) -> float:
     return operation.deadline_ms if own is None else own
 
 
-def _known(defects: Sequence[str]) -> tuple[str, ...]:
+def _known(defects: Sequence[str], scenario: Scenario) -> tuple[str, ...]:
     names = [one.name for one in DEFECTS]
     for name in defects:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
             raise UsageError(f"there is no defect {name!r}: {hint}`chaos-drill defects` lists them")
+    if defects and scenario.own is not None:
+        raise UsageError(
+            f"--defect {defects[0]}: defects are of the reference backend, and {scenario.name} drills a system of your own"
+        )
     return tuple(dict.fromkeys(defects))

@@ -63,7 +63,9 @@ async def check_proxy(plan: Plan) -> None:
                     "reach them: run the drill there"
                 )
         except ProxyError as error:
-            raise NotReadyError(f"{error}; start one with `chaos-drill attach` or leave --proxy out") from error
+            raise NotReadyError(
+                f"no fault proxy answers at {plan.proxy}: start one with `chaos-drill attach`, or leave --proxy out ({error})"
+            ) from error
     refused = [
         f"{fault.name} on {', '.join(fault.links)}: {reason}"
         for fault in plan.faults

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from chaos.cli import _COMMANDS, main
+from chaos.system import reserve_port
+from tests.documents import ROOT
 
 BROKEN = """name: mine
 system: reference
@@ -29,6 +32,19 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
         main([command, "--help"])
     assert exited.value.code == 0
     assert f"chaos-drill {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in sorted(_COMMANDS)), ["proxy", "top"]], ids=" ".join)
+def test_help_fits_a_terminal(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line of any help is longer than 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    with suppress(SystemExit):
+        main([*words, "--help"])
+    told = capsys.readouterr().out.splitlines()
+    assert told
+    assert [line for line in told if len(line) > 80] == []
 
 
 def test_help_lists_what_is_built(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +112,31 @@ def test_no_command_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a word the help is printed."""
     assert main([]) == 0
     assert "commands:" in capsys.readouterr().out
+
+
+def test_defects_are_of_the_reference_backend(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A system of one's own has none to switch on: refused, instead of a run that claims to have one."""
+    path = str(ROOT / "docs/examples/orders/flawed.yaml")
+    assert main(["run", path, "--defect", "swallowed-error", "--out", str(tmp_path / "out")]) == 2
+    assert "defects are of the reference backend" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_fault_is_one_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    """`validate` counts as people do."""
+    assert main(["validate", str(ROOT / "docs/examples/orders/flawed.yaml")]) == 0
+    assert ": valid (1 fault, " in capsys.readouterr().out
+
+
+def test_no_proxy_there_is_told_with_what_to_do(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What is missing and how to get it come first; the details stand behind."""
+    with reserve_port() as hold:
+        url = f"http://{hold.address}"
+        assert main(["run", "smoke", "--proxy", url, "--out", str(tmp_path / "out")]) == 5
+    assert (
+        f"no fault proxy answers at {url}: start one with `chaos-drill attach`, or leave --proxy out ("
+        in capsys.readouterr().err
+    )
 
 
 def test_plan_shows_faults_and_cells(capsys: pytest.CaptureFixture[str]) -> None:
