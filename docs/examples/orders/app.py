@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import uvicorn
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 MENDED = "--mended" in sys.argv
@@ -50,9 +51,10 @@ async def place(order: Order):
         try:
             await app.state.pool.execute(INSERT_ONCE if MENDED else INSERT, order.id, order.item)
             return order
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError):
             if attempt == 2:
-                raise HTTPException(503, {"code": "dependency_unavailable", "dependency": "postgres"}) from error
+                who = {"code": "dependency_unavailable", "dependency": "postgres"}
+                return JSONResponse(who, 503, media_type="application/problem+json")
 
 
 if __name__ == "__main__":
