@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,8 +11,11 @@ from pathlib import Path
 from chaos.engine.init_hints import Hints, find_hints
 from chaos.engine.init_sketch import sketch
 from chaos.engine.init_text import link_map_text, scenario_text
+from chaos.engine.planning import vocabulary
 from chaos.errors import UsageError
 from chaos.model.base import Data
+from chaos.model.reading import read_link_map, read_scenario
+from chaos.model.scenario import LinkMap
 
 __all__ = ["Begun", "begin_drill"]
 
@@ -31,7 +35,7 @@ class Begun(Data, frozen=True, kw_only=True):
 def begin_drill(target: Path, *, force: bool = False, proc: Path = Path("/proc/net")) -> Begun:
     """Write a drill into a folder, or as this file with its link map beside it; the folder is where hints are looked for.
 
-    Raises UsageError for a file that is there already (unless `force`), and for a place that cannot be written.
+    Raises UsageError for a file that is there already (unless `force`), and for a place that cannot be written or named.
     """
     scenario, links = _files(target)
     folder = scenario.parent
@@ -41,14 +45,38 @@ def begin_drill(target: Path, *, force: bool = False, proc: Path = Path("/proc/n
     if drawn.parts:
         texts[links] = link_map_text(drawn, file=links.name)
     _refuse_existing(texts, force=force)
+    _check(texts[scenario], texts.get(links), source=str(scenario))
     for path, text in texts.items():
         _write(path, text, force=force)
     return Begun(hints=hints, scenario=scenario, links=links if links in texts else None)
 
 
+class _Set(dict[str, str]):
+    """An environment that has every variable: which are set is a matter of the run."""
+
+    def __missing__(self, _: str) -> str:
+        return "x"
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+def _check(scenario: str, links: str | None, *, source: str) -> None:
+    """Nothing is written that could not be read."""
+    words = dataclasses.replace(vocabulary(), environment=_Set())
+    link_map = None if links is None else read_link_map(links, source=source)
+    read_scenario(
+        scenario, source=source, vocabulary=words, load_links=lambda _: link_map or LinkMap(name="", links=())
+    )
+
+
 def _files(target: Path) -> tuple[Path, Path]:
     if target.is_dir():
         return target / _SCENARIO, target / _LINKS
+    if not target.name.isprintable():
+        raise UsageError(
+            f"{target.name!r} would stand in what is written, where no control characters may: choose another name"
+        )
     if target.suffix not in _SUFFIXES:
         raise UsageError(f"there is no folder {target}; make it first, or name a file that ends in .yaml")
     if not target.parent.is_dir():

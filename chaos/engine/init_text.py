@@ -5,7 +5,9 @@ Both are valid as they stand. A line that begins with `#` and no space can be sw
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from collections.abc import Iterator
 
 from chaos.engine.init_sketch import Part, Sketch, SketchLink
@@ -32,8 +34,8 @@ def scenario_text(sketch: Sketch, *, file: str, links: str) -> str:
 def _running(sketch: Sketch, file: str, links: str) -> Iterator[str]:
     """Of a system that runs already."""
     yield from _head(sketch, file)
-    yield f"#   chaos-drill attach {links}    keeps its links up; that file says what to point at them"
-    yield f"#   chaos-drill run {file} --proxy http://127.0.0.1:8474    meanwhile, in another terminal"
+    yield f"#   chaos-drill attach {_word(links)}    keeps its links up; that file says what to point at them"
+    yield f"#   chaos-drill run {_word(file)} --proxy http://127.0.0.1:8474    meanwhile, in another terminal"
     yield from (
         "#",
         "# A line that begins with # and no space can be switched on. CHANGE marks what is a guess.",
@@ -53,7 +55,7 @@ def _running(sketch: Sketch, file: str, links: str) -> Iterator[str]:
 def _started(sketch: Sketch, file: str) -> Iterator[str]:
     """Of a system that the run starts."""
     yield from _head(sketch, file)
-    yield f"#   chaos-drill run {file}    starts what is listed, loads it, breaks it, judges it, takes it down"
+    yield f"#   chaos-drill run {_word(file)}    starts what is listed, loads it, breaks it, judges it, takes it down"
     yield from (
         "#",
         "# A line that begins with # and no space can be switched on. CHANGE marks what is a guess.",
@@ -78,7 +80,10 @@ def _started(sketch: Sketch, file: str) -> Iterator[str]:
 def _head(sketch: Sketch, file: str) -> Iterator[str]:
     origin = f" from {sketch.source}" if sketch.source and sketch.parts else ""
     yield f"# Written by `chaos-drill init`{origin}; valid as it stands."
-    yield from ("#", f"#   chaos-drill plan {file}    what would happen and what would be judged; nothing is started")
+    yield from (
+        "#",
+        f"#   chaos-drill plan {_word(file)}    what would happen and what would be judged; nothing is started",
+    )
 
 
 def _upstream(part: Part) -> str:
@@ -164,7 +169,7 @@ def link_map_text(sketch: Sketch, *, file: str) -> str:
 
 def _link_map(sketch: Sketch, file: str) -> Iterator[str]:
     origin = f" from {sketch.source}" if sketch.source else " from the ports that were listened on"
-    yield f"# Written by `chaos-drill init`{origin}. `chaos-drill attach {file}` keeps these links up."
+    yield f"# Written by `chaos-drill init`{origin}. `chaos-drill attach {_word(file)}` keeps these links up."
     yield from (
         "#",
         "# Point each caller at its link instead of at what it calls. Without a run the links pass everything on.",
@@ -218,4 +223,9 @@ def _protocol(sketch: Sketch, link: SketchLink) -> Protocol:
 
 def _yaml(text: str) -> str:
     """The text as a YAML string: quoted where a reader might see something else in it."""
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else f'"{text}"'
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+
+
+def _word(file: str) -> str:
+    """A file's name as a shell takes it for one."""
+    return shlex.quote(f"./{file}" if file.startswith("-") else file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import tempfile
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from chaos.engine import attached_links, begin_drill, load_plan
 from chaos.engine.init_hints import Hints, find_hints
 from chaos.engine.init_sketch import sketch
 from chaos.engine.init_text import link_map_text, scenario_text
-from chaos.errors import UsageError
+from chaos.errors import ScenarioError, UsageError
 from chaos.model.plan import Plan
 
 SHOP = """
@@ -209,3 +210,33 @@ def test_ports_of_any_kind(ports: frozenset[int]) -> None:
         if drawn.parts:
             (folder / "m.yaml").write_text(link_map_text(drawn, file="m.yaml"))
         assert load_plan(str(folder / "d.yaml")).cells
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "- q", "-q", "\u00e4 \u00f6", "a'b: {c} #d", "$(x)"])
+def test_files_of_any_name_are_valid(tmp_path: Path, name: str) -> None:
+    """The scenario names its link map, and commands in comments name both so that a shell takes them for one word."""
+    (tmp_path / "compose.yaml").write_text(SHOP)
+    written = begin_drill(tmp_path / f"{name}.yaml", proc=tmp_path)
+    assert written.links is not None
+    assert len(load_plan(str(written.scenario)).links) == len(attached_links(str(written.links))) > 0
+    (command,) = re.findall(r"chaos-drill plan (.*?)    ", written.scenario.read_text())
+    (word,) = shlex.split(command)
+    assert (tmp_path / word).samefile(written.scenario)
+    assert not word.startswith("-")
+
+
+@pytest.mark.parametrize("name", ["x\ny", "x\ry", "x\x1b[31m", "x\u2028y", "x\udc80"])
+def test_a_name_with_control_characters_is_refused(tmp_path: Path, name: str) -> None:
+    """It would end the line that it stands in; nothing is written."""
+    (tmp_path / "compose.yaml").write_text(SHOP)
+    with pytest.raises(UsageError, match="no control characters may: choose another name"):
+        begin_drill(tmp_path / f"{name}.yaml", proc=tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["compose.yaml"]
+
+
+def test_what_cannot_be_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in what is written is told before it is."""
+    monkeypatch.setattr("chaos.engine.init.scenario_text", lambda *_, **__: "name: [")
+    with pytest.raises(ScenarioError):
+        begin_drill(tmp_path, proc=tmp_path)
+    assert list(tmp_path.iterdir()) == []
