@@ -19,7 +19,7 @@ PLACE = """
   operations:
     place:
       request: POST /orders/{op_id}?of={workload}
-      headers: {Idempotency-Key: "{op_id}", X-Index: "{index}"}
+      headers: {Idempotency-Key: "{op_id}", X-Index: "{index}", X-Blanks: " {workload} "}
       json: {id: "{op_id}", amount: "{int:1-9}", colour: "{choice:red|green}", note: "n {nonce}"}
       expect: {status: 201, json: {order.id: "{op_id}", order.amount: "{int:1-9}", order.lines.0.n: 1}, contains: "{choice:red|green}"}
       degraded: '/^x-degraded: yes|"cached"/'
@@ -71,6 +71,7 @@ async def test_what_is_sent_is_what_the_scenario_says() -> None:
     assert asked.headers["baggage"] == f"op.id={operation.op_id}"
     assert asked.headers["x-budget-ms"] == "2000"
     assert (asked.headers["idempotency-key"], asked.headers["x-index"]) == (operation.op_id, "0")
+    assert asked.headers["x-blanks"] == "http"
     assert asked.headers["content-type"] == "application/json"
     assert (operation.route, operation.tenant) == (("driver>orders", "orders>db"), None)
 

@@ -8,7 +8,8 @@ from chaos.model.duration import format_ms
 from chaos.model.plain import PLAIN_KINDS
 from chaos.model.reading.groups import Fields
 from chaos.model.reading.limits import MAX_RATE_PER_S
-from chaos.model.reading.plain_values import check_plain_links, check_variables, read_plain
+from chaos.model.reading.plain_values import check_plain_links, read_plain
+from chaos.model.reading.plain_variables import check_variables
 from chaos.model.reading.problems import Place, Report
 from chaos.model.reading.shape import At
 from chaos.model.reading.vocabulary import Vocabulary

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import UNSET
@@ -19,7 +19,6 @@ from chaos.model.plain import (
     PlainWorkload,
     SqlStatement,
     TcpScript,
-    variables_of,
 )
 from chaos.model.plain_routes import DRIVER, entrance, used_link
 from chaos.model.reading.groups import Fields
@@ -29,7 +28,7 @@ from chaos.model.reading.system import DERIVED
 from chaos.model.scenario import LinkMap
 from chaos.model.template import PLACEHOLDERS
 
-__all__ = ["check_plain_links", "check_variables", "read_plain"]
+__all__ = ["check_plain_links", "read_plain"]
 
 _WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _READING = re.compile(r"\s*(select|show|values|table|explain)\b", re.IGNORECASE)
@@ -51,19 +50,6 @@ def read_plain(fields: Fields, budget_header: str | None, report: Report) -> Pla
             operations[name.value] = operation
     header = fields["budget_header"] or None if "budget_header" in fields else budget_header
     return PlainWorkload(to=fields["to"], operations=operations, budget_header=header)
-
-
-def check_variables(fields: Fields, plain: PlainWorkload, environment: Mapping[str, str], report: Report) -> None:
-    """Variables that texts ask for must be set."""
-    for name, (key, _) in (fields.get("operations") or {}).items():
-        operation = plain.operations.get(name)
-        for variable in variables_of(operation) if operation else ():
-            if variable not in environment:
-                report.add(
-                    key.place,
-                    f"the variable {variable} is not set",
-                    f"export it, or write ${{{{{variable}}}}} for plain text",
-                )
 
 
 def check_plain_links(fields: Fields, link_map: LinkMap, report: Report) -> None:

@@ -58,7 +58,8 @@ def _requests(request: HttpRequest) -> Callable[[Call, str], tuple[h11.Request, 
     def build(call: Call, host: str) -> tuple[h11.Request, bytes]:
         content = body(call)
         headers = [] if "host" in names else [("host", host)]
-        headers += [*call.headers().items(), *usual, *((name, fill(call)) for name, fill in own.items())]
+        # Blanks around a value are none of it (RFC 9110, 5.5), and h11 refuses them.
+        headers += [*call.headers().items(), *usual, *((name, fill(call).strip()) for name, fill in own.items())]
         if content or request.method not in _BODILESS:
             headers.append(("content-length", str(len(content))))
         return h11.Request(method=request.method, target=_encoded(path(call)), headers=headers), content
