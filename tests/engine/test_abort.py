@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from math import ceil
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chaos.engine.abort import AbortWatch
+from chaos.model.duration import format_ms
 from chaos.model.operation import Answer, AnswerKind, EffectState, Operation
 from chaos.model.scenario import AbortMetric, AbortWhen
 
@@ -98,3 +104,64 @@ def test_an_operation_without_an_answer_took_as_long_as_it_was_waited_for() -> N
     for one in silent:
         made.add(one, 5 * SECOND)
     assert made.met(5 * SECOND) is not None
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 400), st.booleans(), st.integers(0, 40), st.booleans(), st.sampled_from(["rag", "agent"])
+        ),
+        min_size=60,
+        max_size=200,
+    ),
+    st.sampled_from(AbortMetric),
+    st.sampled_from(["", "rag"]),
+    st.integers(1, 5),
+)
+def test_counting_finds_what_sorting_finds(
+    rows: list[tuple[int, bool, int, bool, str]], metric: AbortMetric, workload: str, window_s: int
+) -> None:
+    """Looked at after every operation: what the window comes to when all of it is looked at anew, to the last digit."""
+    above = 20.0 if metric is AbortMetric.P99 else 0.3
+    condition = AbortWhen(metric=metric, above=above, window_ms=window_s * 1000, samples=50, workload=workload)
+    made, seen, now_s = AbortWatch((condition,), late_ms=100), [], 100.0
+    for gap_ms, ok, took_ms, late, name in rows:
+        now_s += gap_ms / 1000
+        one = operation(now_s, ok=ok, took_ms=took_ms, late_ms=200 * late, workload=name)
+        made.add(one, one.end_ns)
+        seen.append(one)
+        met = made.met(one.end_ns)
+        value = anew(condition, seen, one.end_ns)
+        assert (met is not None) == (value is not None and value > above)
+        if met is not None and metric is AbortMetric.P99:
+            assert f"was {format_ms(value or 0)} over" in met.why
+
+
+def anew(condition: AbortWhen, operations: list[Operation], now_ns: int) -> float | None:
+    """The metric of the window, from all its operations; None if they are too few."""
+    inside = [
+        one
+        for one in operations
+        if one.end_ns >= now_ns - condition.window_ms * 1e6 and condition.workload in {"", one.workload}
+    ]
+    if len(inside) < condition.samples:
+        return None
+    if condition.metric is AbortMetric.ERROR_RATE:
+        return sum(not one.ok for one in inside) / len(inside)
+    if condition.metric is AbortMetric.LATE_STARTS:
+        return sum(one.start_ns - one.intended_ns > 100e6 for one in inside) / len(inside)
+    return sorted((one.end_ns - one.intended_ns) / 1e6 for one in inside)[ceil(0.99 * len(inside)) - 1]
+
+
+def test_a_look_at_a_long_window_is_short() -> None:
+    """Ten minutes at hundreds of operations a second: a look costs what changed, whatever the window holds."""
+    condition = AbortWhen(metric=AbortMetric.P99, above=1e9, window_ms=600_000, samples=50)
+    made = AbortWatch((condition,), late_ms=100)
+    one = operation(1)
+    for number in range(200_000):
+        made.add(one, number * 3_000_000)
+    began = time.process_time()
+    for second in range(600, 610):
+        assert made.met(second * SECOND) is None
+    assert (time.process_time() - began) / 10 < 0.02
