@@ -221,7 +221,7 @@ class _Conductor:
         await self._enter(PhaseName.QUIESCENCE)
         self._recorder.abort = None  # from here on only what was never answered comes in
         ended = False
-        if whole:
+        if whole and not self._interrupts.over:
             with self._interrupts.guard():
                 await end_load(self._rig.driver, self._plan)
                 ended = True
