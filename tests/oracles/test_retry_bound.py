@@ -11,8 +11,8 @@ from chaos.model.scenario import RetryCaps
 from chaos.model.settings import Settings
 from chaos.model.verdict import CellVerdict, Verdict
 from chaos.model.wire_record import WireRecord
-from tests.oracles.build import MS, NO_ANSWER, fault, judged, operation, plan, run, steady_load
-from tests.oracles.wire import attempts, changed, pair, trails
+from tests.oracles.build import NO_ANSWER, fault, judged, operation, plan, run, steady_load
+from tests.oracles.wire import attempts, changed, trails
 
 LINK = "gateway>provider"
 LOAD = steady_load(10, 20)
@@ -112,35 +112,6 @@ def test_a_good_status_may_hide_a_spoilt_answer(kind: str, found: list[str]) -> 
     assert classes(judged(evidence, "retry-bound/broken/rag")) == found
 
 
-@pytest.mark.parametrize(
-    ("status", "took_ms", "found"),
-    [
-        ("ok", 1, []),
-        ("ok", 500, ["too-many-attempts"]),  # given up on long before the answers came
-        ("none", 1, []),  # asks for no answer, so it cannot fail
-        ("unanswered", 500, ["too-many-attempts"]),
-        ("err 10077", 1, ["too-many-attempts"]),
-    ],
-)
-def test_the_same_published_again_and_again(status: str, took_ms: int, found: list[str]) -> None:
-    """On NATS nothing shows that a caller gave up; attempts in time are those before the operation was answered."""
-    what = plan(fault(), workloads=("agent",), **ROOM)
-    load, task = steady_load(10, 20, workload="agent"), operation(27.05, workload="agent", took_ms=1900)
-    wire = [
-        row
-        for at_ms in range(100, 1300, 200)
-        for row in pair(
-            task,
-            "agent>nats",
-            "PUB ref.progress",
-            (task.start_ns + at_ms * MS, task.start_ns + (at_ms + took_ms) * MS),
-            status=status,
-        )
-    ]
-    evidence = run(what, *load, task, wire=(*trails((*load, task)), *wire))
-    assert classes(judged(evidence, "retry-bound/none/agent")) == found
-
-
 def test_a_finding_shows_the_attempts() -> None:
     """Who, what, where, and each attempt with its answer."""
     (finding,) = bound(attempts(ASKED, LINK, 100, 900, status="429", retry_after_s=1.0), **ROOM).findings
@@ -227,28 +198,6 @@ def test_caps_can_be_declared_for_an_operation() -> None:
     assert classes(bound(wire, retries={"ask": RetryCaps(factor=2.5)})) == ["too-many-attempts"]
     assert classes(bound(wire, retries={"ask": RetryCaps(attempts=6, factor=2.5)})) == ["retry-storm"]
     assert classes(bound(wire, settings=Settings(retry_attempts=6, retry_factor=2))) == ["retry-storm"]
-
-
-def test_an_outbox_goes_on_until_it_succeeds() -> None:
-    """Published again and again after the answer: no attempt for the operation; before it, it is one."""
-    what = plan(fault(), workloads=("agent",), settings=Settings(retry_factor=100))
-    load = steady_load(10, 20, workload="agent")
-    for took_ms, found in ((50, []), (1900, ["too-many-attempts"])):
-        task = operation(27.05, workload="agent", took_ms=took_ms)
-        wire = [
-            row
-            for at_ms in range(100, 1500, 200)
-            for row in pair(
-                task,
-                "agent>nats",
-                "PUB ref.results.{id}",
-                (task.start_ns + at_ms * MS, task.start_ns + (at_ms + 150) * MS),
-                status="aborted",
-                digest="result-1",
-            )
-        ]
-        evidence = run(what, *load, task, wire=(*trails((*load, task)), *wire))
-        assert classes(judged(evidence, "retry-bound/none/agent")) == found
 
 
 def test_the_drivers_own_messages_are_not_judged() -> None:
