@@ -24,15 +24,13 @@ from collections.abc import Callable
 from chaos.wire.messages import NO_CONTEXT, Lane, Row
 from chaos.wire.nats_info import InfoBlanker
 from chaos.wire.nats_messages import BAD, MORE, NatsMessages
-from chaos.wire.nats_subject import covers, subject_signature
+from chaos.wire.nats_subject import subject_signature
 
 __all__ = ["NatsFramer"]
 
 MAX_LINE_BYTES = 32_768
 """Bytes of a line after which a stream counts as one that cannot be framed; CONNECT may carry a long token."""
 
-_SIDS_LIMIT = 4_096
-_SUBJECT_BYTES = 512  # so much of a subscription's subject is remembered
 _TEXT_CHARS = 200
 _TLS_RECORD = 0x16
 _INFO = b"INFO "
@@ -44,11 +42,10 @@ _FIRST_BYTES = {">": frozenset(b"PpHhSsUuCc+-\r\n"), "<": frozenset(b"MmHhIiPp+-
 class NatsFramer(NatsMessages):
     """One connection's framing; never raises, whatever it is fed."""
 
-    __slots__ = ("_blanker", "_changes", "_cid", "_info", "_sids")
+    __slots__ = ("_blanker", "_changes", "_cid", "_info")
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
-        self._sids: dict[bytes, bytes] = {}  # the subjects of subscriptions
         self._blanker: InfoBlanker | None = None  # of the INFO whose line is not over
         self._changes: list[tuple[int, bytes]] = []
         self._info = b""
@@ -62,10 +59,7 @@ class NatsFramer(NatsMessages):
 
     def subscription(self, subject: bytes) -> bytes | None:
         """The sid under which the caller is delivered what is sent to that subject; None if none is known."""
-        for sid, pattern in self._sids.items():
-            if len(pattern) < _SUBJECT_BYTES and covers(pattern, subject):
-                return sid
-        return None
+        return self._sids.hearing(subject)
 
     # -- bytes ------------------------------------------------------------------------------------------------------
 
@@ -143,16 +137,18 @@ class NatsFramer(NatsMessages):
     def _sub(self, lane: Lane, args: list[bytes], _data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 3 <= len(args) <= 4:
             return BAD
-        if len(self._sids) >= _SIDS_LIMIT:
-            del self._sids[next(iter(self._sids))]
-        self._sids[args[-1]] = args[1][:_SUBJECT_BYTES]
+        self._sids.add(args[-1], args[1])
         self._note(lane, subject_signature("SUB", args[1]), body - start, t_ns)
         return body
 
     def _unsub(self, lane: Lane, args: list[bytes], _data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 2 <= len(args) <= 3:
             return BAD
-        subject = self._sids.get(args[1]) if len(args) == 3 else self._sids.pop(args[1], None)
+        subject = self._sids.subject(args[1])
+        if len(args) == 3:
+            self._sids.limit(args[1], args[2])
+        else:
+            self._sids.drop(args[1])
         signature = "UNSUB" if subject is None else subject_signature("UNSUB", subject)
         self._note(lane, signature, body - start, t_ns)
         return body

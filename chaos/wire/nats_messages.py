@@ -8,6 +8,7 @@ from chaos.model.wire_record import HOUSEKEEPING
 from chaos.wire.messages import MAX_MESSAGE_BYTES, NO_CONTEXT, Closing, Faults, Lane, MessageFramer, Row
 from chaos.wire.nats_headers import read_headers
 from chaos.wire.nats_message import Message
+from chaos.wire.nats_sids import Subscriptions
 from chaos.wire.nats_subject import INBOX, JS_ACK, JS_PULL, subject_signature
 
 __all__ = ["BAD", "MORE", "NatsMessages"]
@@ -29,13 +30,15 @@ _signatures: dict[str, dict[bytes, str]] = {">": {}, "<": {}}
 class NatsMessages(MessageFramer):
     """What both directions know of messages. The handlers of lines answer where in `data` the message ends, `BAD` or `MORE`."""
 
-    __slots__ = ("_opened", "_partial")
+    __slots__ = ("_limited", "_opened", "_partial", "_sids")
 
     def __init__(self, link: str, connection: int, emit: Callable[[Row], None]) -> None:
         super().__init__(link, connection, emit)
         # Requests by reply subject that wait for an answer, oldest first: those of each direction.
         self._opened: dict[str, dict[bytes, Row]] = {">": {}, "<": {}}
         self._partial: dict[str, Message | None] = {">": None, "<": None}
+        self._sids = Subscriptions()
+        self._limited = self._sids.limited  # asked for each delivery
 
     def _pub(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
         count = len(args)
@@ -54,14 +57,21 @@ class NatsMessages(MessageFramer):
         count = len(args)
         if count == 4:
             stop = self._known(lane, args[1], args[3], len(data), start, body, t_ns)
-            return stop or self._message(lane, args[1], b"", b"", args[3], data, start, body, t_ns)
-        return self._message(lane, args[1], args[3], b"", args[4], data, start, body, t_ns) if count == 5 else BAD
+            stop = stop or self._message(lane, args[1], b"", b"", args[3], data, start, body, t_ns)
+        else:
+            stop = self._message(lane, args[1], args[3], b"", args[4], data, start, body, t_ns) if count == 5 else BAD
+        if stop > 0 and self._limited:
+            self._sids.delivered(args[2])
+        return stop
 
     def _hmsg(self, lane: Lane, args: list[bytes], data: bytes, start: int, body: int, t_ns: int) -> int:
         if not 5 <= len(args) <= 6:
             return BAD
         reply = args[3] if len(args) == 6 else b""
-        return self._message(lane, args[1], reply, args[-2], args[-1], data, start, body, t_ns)
+        stop = self._message(lane, args[1], reply, args[-2], args[-1], data, start, body, t_ns)
+        if stop > 0 and self._limited:
+            self._sids.delivered(args[2])
+        return stop
 
     def _known(self, lane: Lane, subject: bytes, size: bytes, end: int, start: int, body: int, t_ns: int) -> int:
         """Record the most frequent kind of message the short way: no headers, no stages, a known subject, all of it here; 0 if not."""

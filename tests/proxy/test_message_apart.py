@@ -93,3 +93,22 @@ async def test_a_pull_has_no_answer_that_could_be_taken(type_: str, taken: str) 
         one.feed(">", pub("work", b"x", "_INBOX.a.2"))
         one.feed("<", msg("_INBOX.a.2", b"done"))
         assert [told.signature for told in one.records() if told.kind == "acted"] == [taken]
+
+
+@pytest.mark.parametrize(
+    ("way", "unheard", "heard"),
+    [
+        (">", pub("q", b"1", "_INBOX.elsewhere"), pub("q", b"2", "_INBOX.a.2")),
+        ("<", msg("q", b"1"), msg("q", b"2", "$JS.ACK.S.w.1.1.1.1.0")),
+    ],
+    ids=["published", "delivered"],
+)
+async def test_an_error_that_nobody_would_hear_is_not_told(way: str, unheard: bytes, heard: bytes) -> None:
+    """Where no subscription covers the inbox, or nobody waits for an answer: the message passes, and the next one counts."""
+    async with directed(Protocol.NATS) as one:
+        begin(one)
+        one.feed(">", SUB)
+        one.fault("error", answer="no-responders", count={"first": 1})
+        one.feed(way, unheard + heard)
+        assert one.out[way].endswith(unheard)
+        assert [told.number for told in one.records() if told.kind == "acted"] == [4]

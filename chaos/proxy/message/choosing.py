@@ -29,13 +29,13 @@ def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Na
     for toxic in connection.proxy.chain.message_faults:
         if not toxic.active or not toxic.affects(connection.proxy.name, connection.number):
             continue
-        if not _can_act(toxic, dialect, turn):
+        meant = tuple(name for name in names if _means(toxic, name))
+        if not meant or not _can_act(toxic, dialect, turn):
             continue
         if _counts_items(toxic):
-            if any(_means(toxic, name) for name in names):
-                turn.later += ((toxic, names),)
+            turn.later += ((toxic, names, meant),)
             continue
-        picked = [name for name in names if _takes(toxic, connection.number, name)]
+        picked = [name for name in meant if _counted(toxic, connection.number, name)]
         if picked and found is None and toxic.moment is not None:
             found = _plan(toxic, toxic.moment.phase, names, picked[0])
     return found
@@ -44,10 +44,10 @@ def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Na
 def choose_at_item(connection: Connection, turn: Turn, item: int) -> Plan | None:
     """What is about to be done to the answer where that item of it begins."""
     found: Plan | None = None
-    for toxic, names in turn.later:
+    for toxic, names, meant in turn.later:
         if toxic.over or toxic.moment.item != item:
             continue
-        picked = [name for name in names if _takes(toxic, connection.number, name)]
+        picked = [name for name in meant if _counted(toxic, connection.number, name)]
         if picked and found is None:
             found = _plan(toxic, Phase.DURING, names, picked[0])
     return found
@@ -69,10 +69,10 @@ def _can_act(toxic: Toxic, dialect: Dialect, turn: Turn) -> bool:
     moment, action = toxic.moment, toxic.kind.action
     if moment is None or action is None or moment.phase is Phase.CONNECT:
         return False
-    if turn.replies:
+    if action.answers and not dialect.hears(turn, toxic.spec.answer or ""):
+        return False
+    if turn.replies or moment.phase is Phase.BEFORE:
         return True
-    if moment.phase is Phase.BEFORE:
-        return not (action.answers and dialect.ordered)
     return moment.phase is Phase.AFTER and action.unanswered
 
 
@@ -87,8 +87,8 @@ def _means(toxic: Toxic, name: Named) -> bool:
     return toxic.tally is None or toxic.tally.fits(name.unit)
 
 
-def _takes(toxic: Toxic, connection: int, name: Named) -> bool:
-    return _means(toxic, name) and (toxic.tally is None or toxic.tally.decide(connection, name.unit))
+def _counted(toxic: Toxic, connection: int, name: Named) -> bool:
+    return toxic.tally is None or toxic.tally.decide(connection, name.unit)
 
 
 def _apart(signature: str) -> bool:

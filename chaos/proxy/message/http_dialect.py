@@ -92,6 +92,10 @@ class HttpDialect:
         head = "\r\n".join([*lines, "", ""]).encode()
         return Forged(head if is_head else head + body, closes=closes)
 
+    def hears(self, turn: Turn, code: str) -> bool:  # noqa: ARG002 - any status can be told
+        """Whoever asks waits for an answer."""
+        return turn.replies
+
     def garbled(self, piece: Piece) -> bytes:
         """Content that is no text; line ends stay."""
         return piece.data.translate(_GARBLED)

@@ -99,6 +99,13 @@ class NatsDialect:
         sid = self._subscription(reply)
         return Forged(b"" if sid is None else refuse_publication(subject, reply, sid, answer))
 
+    def hears(self, turn: Turn, code: str) -> bool:
+        """Who published to an inbox that it is known to hear, or is told -ERR; who sent a delivery and wants an answer."""
+        reply = turn.reply if isinstance(turn, NatsTurn) else b""
+        if turn.direction == "<":
+            return bool(reply)
+        return not reply or code.startswith("-ERR") or self._subscription(reply) is not None
+
     def garbled(self, piece: Piece) -> bytes:
         """The message with a payload that is neither JSON nor MessagePack nor text."""
         return garbled(piece.data)

@@ -66,6 +66,10 @@ class PostgresDialect:
         assert isinstance(turn, Question)
         return forged(self._talk, turn, answer, done=done)
 
+    def hears(self, turn: Turn, code: str) -> bool:  # noqa: ARG002 - any SQLSTATE can be told
+        """All but who asks to cancel."""
+        return turn.replies
+
     def garbled(self, piece: Piece) -> bytes:
         """Messages of the same length that their receiver cannot read."""
         return garbled(piece)

@@ -130,5 +130,8 @@ class Dialect(Protocol):
     def refusal(self, turn: Turn, answer: Answer, *, done: bool) -> Forged:
         """The error in the callee's place; `done`: the request was passed on and its answer is swallowed (all of it, or what is left)."""
 
+    def hears(self, turn: Turn, code: str) -> bool:
+        """Whether anybody would be told if that error were said to who asked."""
+
     def garbled(self, piece: Piece) -> bytes:
         """A payload of the same length that its receiver cannot read."""
