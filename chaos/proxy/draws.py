@@ -1,11 +1,11 @@
-"""Random decisions that are the same for the same seed, link and connection number, in whatever order they are made."""
+"""Random decisions that are the same for the same seed, link and connection number (or message), in whatever order they are made."""
 
 from __future__ import annotations
 
 from math import log, log1p
 from random import Random
 
-__all__ = ["MILLION", "draw_gap", "draw_toxicity", "stage_rng"]
+__all__ = ["MILLION", "draw_gap", "draw_message", "draw_toxicity", "stage_rng"]
 
 MILLION = 1_000_000
 
@@ -14,6 +14,11 @@ def draw_toxicity(seed: int, link: str, connection: int, toxic: str, redraws: in
     """Uniform in [0, 1): a toxic takes hold of the connection when this is below its toxicity."""
     again = f"/{redraws}" if redraws else ""
     return Random(f"toxicity/{seed}/{link}/{connection}/{toxic}{again}").random()
+
+
+def draw_message(seed: int, link: str, signature: str, occurrence: int, toxic: str) -> float:
+    """Uniform in [0, 1): a message fault takes that one of the link's messages of that kind when this is below its toxicity."""
+    return Random(f"message/{seed}/{link}/{signature}/{occurrence}/{toxic}").random()
 
 
 def stage_rng(seed: int, link: str, connection: int, toxic: str, direction: str) -> Random:

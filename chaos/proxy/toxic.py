@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from chaos.model.link import Protocol
-from chaos.proxy.draws import draw_toxicity
+from chaos.proxy.counting import Recent
+from chaos.proxy.draws import draw_message, draw_toxicity
 from chaos.proxy.message.moment import moment_of
 from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.settings import ToxicSpec
@@ -46,6 +47,7 @@ class Toxic:
         self.tally = tally_of(spec, type_, protocol)
         self.ramp_ns = ramp_of(spec, type_)
         self.moment = moment_of(spec, type_, protocol)
+        self._drawn: Recent[str, int] = Recent()
 
     def __repr__(self) -> str:
         state = "armed" if self.since_ns is None else "active"
@@ -86,3 +88,11 @@ class Toxic:
         if self.toxicity >= 1:
             return True
         return draw_toxicity(self.seed, link, connection, self.name, redraws) < self.toxicity
+
+    def draws(self, link: str, signature: str) -> bool:
+        """Whether it takes that message, the next of its kind: one draw for each, whatever connection it comes on."""
+        if self.toxicity >= 1:
+            return True
+        occurrence = (self._drawn.get(signature) or 0) + 1
+        self._drawn.put(signature, occurrence)
+        return draw_message(self.seed, link, signature, occurrence, self.name) < self.toxicity

@@ -279,22 +279,6 @@ async def test_a_toxic_behind_it_acts_on_what_passes(link: MessageRig) -> None:
     ]  # fmt: skip
 
 
-async def test_only_some_connections_are_affected(link: MessageRig) -> None:
-    """By toxicity, drawn once for each."""
-    link.fault("cut", toxicity=0.5, seed=7)
-    ends: dict[str, int] = {"rst": 0, "ok": 0}
-    for _ in range(24):
-        client = await link.connect()
-        await client.send(HIT)
-        try:
-            await client.exactly(len(reply_to("/hit")))
-        except ConnectionResetError:
-            ends["rst"] += 1
-        else:
-            ends["ok"] += 1
-    assert min(ends.values()) >= 3
-
-
 # -- memory ---------------------------------------------------------------------------------------------------------
 
 MIB = 1024 * 1024

@@ -45,7 +45,10 @@ def _record(kind: FaultKind, all_attributes: set[str]) -> Record:
         )
     if kind.name != "refuse":
         fields["toxicity"] = Field(
-            Fraction(example="50%", above=True), "Share of connections it acts on", "50%", default="100%"
+            Fraction(example="50%", above=True),
+            "Share of connections it acts on; of messages, if it acts on single ones",
+            "50%",
+            default="100%",
         )
     fields |= picking_fields(kind)
     attributes = {name: _attribute(kind, name, one) for name, one in kind.attributes.items()}

@@ -27,7 +27,7 @@ def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Na
     """
     found: Plan | None = None
     for toxic in connection.proxy.chain.message_faults:
-        if not toxic.active or not toxic.affects(connection.proxy.name, connection.number):
+        if not toxic.active:
             continue
         meant = tuple(name for name in names if _means(toxic, name))
         if not meant or not _can_act(toxic, dialect, turn):
@@ -35,9 +35,9 @@ def choose(connection: Connection, dialect: Dialect, turn: Turn, names: tuple[Na
         if _counts_items(toxic):
             turn.later += ((toxic, names, meant),)
             continue
-        picked = [name for name in meant if _counted(toxic, connection.number, name)]
-        if picked and found is None and toxic.moment is not None:
-            found = _plan(toxic, toxic.moment.phase, names, picked[0])
+        picked = _pick(toxic, connection, meant)
+        if picked is not None and found is None and toxic.moment is not None:
+            found = _plan(toxic, toxic.moment.phase, names, picked)
     return found
 
 
@@ -47,9 +47,9 @@ def choose_at_item(connection: Connection, turn: Turn, item: int) -> Plan | None
     for toxic, names, meant in turn.later:
         if toxic.over or toxic.moment.item != item:
             continue
-        picked = [name for name in meant if _counted(toxic, connection.number, name)]
-        if picked and found is None:
-            found = _plan(toxic, Phase.DURING, names, picked[0])
+        picked = _pick(toxic, connection, meant)
+        if picked is not None and found is None:
+            found = _plan(toxic, Phase.DURING, names, picked)
     return found
 
 
@@ -87,8 +87,13 @@ def _means(toxic: Toxic, name: Named) -> bool:
     return toxic.tally is None or toxic.tally.fits(name.unit)
 
 
-def _counted(toxic: Toxic, connection: int, name: Named) -> bool:
-    return toxic.tally is None or toxic.tally.decide(connection, name.unit)
+def _pick(toxic: Toxic, connection: Connection, meant: tuple[Named, ...]) -> Named | None:
+    """The first of those messages that the count takes, if the draw does, too."""
+    tally = toxic.tally
+    counted = [name for name in meant if tally is None or tally.decide(connection.number, name.unit)]
+    if not counted or not toxic.draws(connection.proxy.name, counted[0].unit.signature):
+        return None
+    return counted[0]
 
 
 def _apart(signature: str) -> bool:
