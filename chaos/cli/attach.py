@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     from chaos.reports import render_links
 
     links = attached_links(args.links, first_port=args.ports, allow_hosts=args.allow_host)
-    refuse_taken(links, args.links)
     api = f"{args.host}:{args.port}"
+    refuse_taken(links, args.links, api=api)
     with written_config(proxy_config(links)) as path:
         render_links(links, api=api, target=args.links, file=sys.stderr)
         return serve(["-host", args.host, "-port", str(args.port), "-config", str(path)])

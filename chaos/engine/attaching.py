@@ -72,13 +72,14 @@ def _links(target: str) -> Sequence[Link]:
     return load_plan(str(path)).links if is_scenario else read_map(path).links
 
 
-def refuse_taken(links: Sequence[Link], target: str) -> None:
-    """Say which links cannot listen, before anything is started. Raises NotReadyError with all of them."""
-    taken = [f"{link.name} on {link.listen} ({why})" for link in links if (why := _why_taken(link.listen or ""))]
+def refuse_taken(links: Sequence[Link], target: str, *, api: str) -> None:
+    """Say which of the links, and the proxy's API, cannot listen, before anything is started. Raises NotReadyError with all of them."""
+    wanted = [*((link.name, link.listen or "") for link in links), ("the proxy's API (--port)", api)]
+    taken = [f"{name} on {listen} ({why})" for name, listen in wanted if (why := _why_taken(listen))]
     if taken:
         raise NotReadyError(
             f"{target}: no listener can be had for {', '.join(taken)}: end what listens there, such as another "
-            "`chaos-drill attach`, or give another `listen`; nothing was started"
+            "`chaos-drill attach`, or give another address; nothing was started"
         )
 
 

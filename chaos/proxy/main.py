@@ -96,8 +96,10 @@ async def serve(flags: Flags) -> None:
                 _tell(flags.ready_fd, host, port)
                 await over.wait()
         except OSError as error:
-            where = f"{flags.host}:{flags.port}"
-            raise NotReadyError(f"cannot listen on {where}: {error.strerror or error}; choose another -port") from error
+            where, why = f"{flags.host}:{flags.port}", error.strerror or str(error)
+            if isinstance(error.errno, int) and error.errno > 0:
+                why = os.strerror(error.errno).lower()  # asyncio repeats the address in its own
+            raise NotReadyError(f"cannot listen on {where}: {why}; choose another -port") from error
 
 
 async def _load(registry: Registry, flags: Flags) -> Config | None:

@@ -121,8 +121,9 @@ def test_taken_listeners_are_named_by_their_links(tmp_path: Path, capsys: pytest
             for name, port in zip(("store", "queue"), ports, strict=True)
         )
         map_.write_text(f"links: {{{edges}}}\n")
-        assert main(["attach", str(map_), "--port", "0"]) == 5
+        assert main(["attach", str(map_), "--port", str(ports[0])]) == 5
     told = capsys.readouterr().err
+    assert f"the proxy's API (--port) on 127.0.0.1:{ports[0]} (address already in use)" in told
     assert f"app>store on 127.0.0.1:{ports[0]} (address already in use)" in told
     assert f"app>queue on 127.0.0.1:{ports[1]} (address already in use)" in told
     assert "another `chaos-drill attach`" in told
