@@ -130,7 +130,8 @@ class _Embedded:
         # Noted before it is asked for: an answer that is lost leaves a toxic behind.
         self._injected.add((link, name))
         try:
-            seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", asked)
+            with anyio.CancelScope(shield=True):  # carried out after its caller was told that it is gone, it would stay
+                seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", asked)
         except ApiError as error:
             self._injected.discard((link, name))
             raise ApiError(f"toxic {toxic.type!r} on {link}: {error}", error.status, error.body) from error

@@ -68,7 +68,8 @@ class _Toxiproxy:
         # Noted before it is asked for: an answer that is lost leaves a toxic behind.
         self._since_ns[link, name] = time.monotonic_ns()
         try:
-            seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", toxic.standard())
+            with anyio.CancelScope(shield=True):  # carried out after its caller was told that it is gone, it would stay
+                seen = await self._api.call("POST", f"{proxy_path(link)}/toxics", toxic.standard())
         except ApiError as error:
             del self._since_ns[link, name]
             raise ApiError(f"toxic {toxic.type!r} on {link}: {error}", error.status, error.body) from error
