@@ -4,16 +4,15 @@
 
 The server counts bytes only when a connection ends, tells no onsets and has no leases. So faults are begun and ended from here: the onset is
 the interval between a request to its API and the reply, and what passes the recorder while a toxic is surely on counts as hit. With a
-toxicity below 1 nobody knows what was hit. A `refuse` closes the recorder's listener together with the server's, or callers would see
+toxicity below 1 nobody knows what was hit. A `refuse` closes the recorder's listener as long as the server's is closed, or callers would see
 accept-then-close. A guard process takes our proxies from the server if this process dies.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import anyio.abc
@@ -24,6 +23,7 @@ from chaos.links.embedded import connect_embedded
 from chaos.links.guard import Guard, guarded
 from chaos.links.marking import Marker
 from chaos.links.port import ActiveFault, LinkControl, UnsupportedError
+from chaos.links.server_fault import ServerFault
 from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
 from chaos.links.toxic import Toxic
 from chaos.links.toxiproxy import connect_toxiproxy
@@ -35,6 +35,7 @@ __all__ = ["connect_chained"]
 
 _REMOVE_WITHIN_S = 20.0
 _BEAT_EVERY_S = 1.0  # well within the guard's time to live, and for as long as there is anything to guard
+_REFUSE_LONGER_MS = 60_000.0
 _END_WITHIN_S = 26.0  # deleting a toxic can take 25 s where a peer does not read
 
 
@@ -69,15 +70,6 @@ async def connect_chained(
             raise failed[0]
 
 
-@dataclass(slots=True)
-class _Armed:
-    """A fault on a link, from its arming until it is over."""
-
-    fault: FaultSpec
-    scope: anyio.CancelScope
-    on: bool = False
-
-
 class _Chained:
     def __init__(
         self,
@@ -95,7 +87,7 @@ class _Chained:
         self._holder = holder
         self._note = note
         self._made: dict[str, str] = {}
-        self._armed: dict[str, list[_Armed]] = {}
+        self._armed: dict[str, list[ServerFault]] = {}
         self._marker = Marker()
         self._unguarded = False
 
@@ -161,6 +153,8 @@ class _Chained:
         return await self._recorder.create(link, upstream=at, listen=listen)
 
     async def remove(self, link: str) -> None:
+        with suppress(ProxyError):  # they go with the link
+            await self._end_faults(link)
         await self._recorder.remove(link)
         if link in self._made:
             await self._server.remove(self._made[link])
@@ -170,99 +164,59 @@ class _Chained:
         await self._recorder.enable(link, enabled=enabled)
 
     async def inject(self, link: str, toxic: Toxic) -> str:
-        return await self._server.inject(self._made[link], toxic)
+        return await self._server.inject(self._there(link), toxic)
 
     async def end(self, link: str, name: str) -> None:
-        await self._server.end(self._made[link], name)
+        if link in self._made:
+            await self._server.end(self._made[link], name)
 
     async def arm(self, fault: FaultSpec, link: str, *, at_ns: int, seed: int) -> None:
         reason = why_not_fault(fault)
         if reason is not None:
             raise UnsupportedError(f"{fault.name} on {link}: a Toxiproxy server cannot do {reason}")
+        there = self._there(link)
         if fault.kind == "refuse":
-            await self._recorder.arm(fault, link, at_ns=at_ns, seed=seed)
-        armed = _Armed(fault, anyio.CancelScope())
+            # It is ended from here, after the server's; by itself only if that takes too long.
+            longer = msgspec.structs.replace(fault, for_ms=fault.for_ms + _REFUSE_LONGER_MS)
+            await self._recorder.arm(longer, link, at_ns=at_ns, seed=seed)
+        armed = ServerFault(fault, link, there, server=self._server, recorder=self._recorder, marker=self._marker)
         self._armed.setdefault(link, []).append(armed)
-        self._timers.start_soon(self._live, armed, link, at_ns)
-
-    async def _live(self, armed: _Armed, link: str, at_ns: int) -> None:
-        """A fault's life on the server: begun at its time, ended at its end."""
-        fault = armed.fault
-        with armed.scope:
-            await _until(at_ns)
-            try:
-                await self._begin(armed, link)
-            except ProxyError as error:
-                self._note(f"{fault.name} on {link} could not be begun: {error}")
-                with suppress(ProxyError):  # the answer may be lost and the fault be on; healing looks again
-                    await self._finish(armed, link, "ended")
-                return
-            await _until(at_ns + int(fault.for_ms * 1e6))
-            try:
-                await self._finish(armed, link, "ended")
-            except ProxyError as error:
-                self._note(f"{fault.name} on {link} could not be ended in time: {error}")
-
-    async def _begin(self, armed: _Armed, link: str) -> None:
-        fault, asked_ns = armed.fault, time.monotonic_ns()
-        armed.on = True  # from the request on it may act, whatever becomes of the answer
-        if fault.kind == "refuse":
-            await self._server.enable(self._made[link], enabled=False)
-            return
-        toxic = Toxic(
-            type=fault.kind,
-            name=fault.name,
-            stream=fault.stream.value,
-            toxicity=fault.toxicity,
-            attributes=fault.attributes,
-        )
-        await self._server.inject(self._made[link], toxic)
-        self._marker.begins(fault.name, link, asked_ns, sure_ns=time.monotonic_ns(), all_hit=fault.toxicity >= 1)
-
-    async def _finish(self, armed: _Armed, link: str, how: str) -> None:
-        """End it on the server, shielded: half an end would leave the fault and lose its name."""
-        fault, asked_ns = armed.fault, time.monotonic_ns()
-        with anyio.CancelScope(shield=True):
-            if fault.kind == "refuse":
-                await self._server.enable(self._made[link], enabled=True)
-            else:
-                self._marker.unsure(fault.name, link, asked_ns)
-                await self._server.end(self._made[link], fault.name)
-                self._marker.ends(fault.name, link, time.monotonic_ns(), how)
-            armed.on = False
+        self._timers.start_soon(armed.live, at_ns, self._note)
 
     async def heal(self, link: str) -> None:
-        many = self._armed.get(link, [])
-        for armed in many:
-            armed.scope.cancel()
+        there = [partial(self._server.heal, self._made[link])] if link in self._made else []
         troubles: list[ProxyError] = []
-        for armed in tuple(many):
+        for healing in (partial(self._end_faults, link), *there, partial(self._recorder.heal, link)):
             try:
-                if armed.on:
-                    await self._finish(armed, link, "healed")
-                many.remove(armed)  # what could not be ended stays among the faults that are read back
-            except ProxyError as error:
-                troubles.append(error)
-        for healing, name in ((self._server.heal, self._made[link]), (self._recorder.heal, link)):
-            try:
-                await healing(name)
+                await healing()
             except ProxyError as error:
                 troubles.append(error)
         if troubles:
             raise troubles[0]
 
+    async def _end_faults(self, link: str) -> None:
+        """End what was armed, one after the other; what could not be ended stays among the faults that are read back."""
+        troubles: list[ProxyError] = []
+        many = self._armed.get(link, [])
+        for armed in many:
+            armed.call_off()
+        for armed in tuple(many):
+            try:
+                await armed.heal()
+            except ProxyError as error:
+                troubles.append(error)
+        self._armed[link] = [armed for armed in self._armed.get(link, []) if not armed.over]
+        if troubles:
+            raise troubles[0]
+
     async def read_back(self) -> tuple[ActiveFault, ...]:
         links = {name: link for link, name in self._made.items()}
-        found = [
+        there = [
             msgspec.structs.replace(one, link=links.get(one.link, one.link)) for one in await self._server.read_back()
         ]
-        shut = [
-            ActiveFault(fault=armed.fault.name, link=link)
-            for link, many in self._armed.items()
-            for armed in many
-            if armed.on and armed.fault.kind == "refuse"
-        ]
-        return (*found, *shut, *await self._recorder.read_back())
+        maybe = [one for many in self._armed.values() for armed in many for one in armed.active()]
+        found = (*maybe, *there, *await self._recorder.read_back())
+        return tuple({(one.fault, one.link): one for one in found}.values())
 
     async def take_down(self) -> list[ProxyError]:
         """Take every proxy of ours from the server. Answers what is left: the guard tries on, and the caller may have an error of its own."""
@@ -279,7 +233,8 @@ class _Chained:
     def _name(self, link: str) -> str:
         return f"{self._holder}.{link}"
 
-
-async def _until(t_ns: int) -> None:
-    while (left_ns := t_ns - time.monotonic_ns()) > 0:  # noqa: ASYNC110 - time is what we wait for
-        await anyio.sleep(left_ns / 1e9)
+    def _there(self, link: str) -> str:
+        """The link's name on the server."""
+        if link not in self._made:
+            raise ProxyError(f"there is no link {link!r} of ours on {self._server!r}; create it first")
+        return self._made[link]

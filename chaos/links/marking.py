@@ -21,7 +21,9 @@ class _Spell:
     link: str
     sure_ns: int
     until_ns: int | None = None
-    all_hit: bool = True
+
+    def covers(self, link: str, t_ns: int) -> bool:
+        return link == self.link and self.sure_ns <= t_ns and (self.until_ns is None or t_ns <= self.until_ns)
 
 
 class Marker:
@@ -32,12 +34,16 @@ class Marker:
 
     def __init__(self) -> None:
         self._spells: list[_Spell] = []
-        self._told: list[tuple[Any, ...]] = []
+        self._ends: dict[tuple[str, str], tuple[int, str]] = {}
+        self._records: list[tuple[Any, ...]] = []
 
-    def begins(self, fault: str, link: str, asked_ns: int, *, sure_ns: int, all_hit: bool) -> None:
-        """It was asked for and has answered; not `all_hit`: nobody knows which connections it took."""
-        self._spells.append(_Spell(fault, link, sure_ns, all_hit=all_hit))
-        self._told.append((asked_ns, "on", link, 0, 0, "", "", 0, (fault,)))
+    def asked(self, fault: str, link: str, t_ns: int) -> None:
+        """It is asked for: from here on it may be on."""
+        self._tell((t_ns, "on", link, 0, 0, "", "", 0, (fault,)))
+
+    def sure(self, fault: str, link: str, t_ns: int) -> None:
+        """It is on, and takes every connection."""
+        self._spells.append(_Spell(fault, link, t_ns))
 
     def unsure(self, fault: str, link: str, t_ns: int) -> None:
         """Its end is asked for: from here on it may be gone."""
@@ -48,35 +54,52 @@ class Marker:
     def ends(self, fault: str, link: str, t_ns: int, how: str) -> None:
         """It is gone."""
         self.unsure(fault, link, t_ns)
-        self._told.append((t_ns, "off", link, 0, 0, "", "", 0, (fault,), how))
+        self._tell((t_ns, "off", link, 0, 0, "", "", 0, (fault,), how))
+
+    def ends_there(self, fault: str, link: str, t_ns: int, how: str) -> None:
+        """The recorder is about to be told to end one of its own: it will say `healed`, whyever."""
+        self._ends[fault, link] = t_ns, how
 
     def take(self) -> list[bytes]:
         """Batches of what is to be told."""
-        told, self._told = self._told, []
-        return [msgspec.msgpack.encode(told)] if told else []
+        records, self._records = self._records, []
+        return [msgspec.msgpack.encode(records)] if records else []
 
     def mark(self, batch: bytes) -> bytes:
         """The batch with its marks; untouched where no fault was on."""
-        if not self._spells:
+        if not self._spells and not self._ends:
             return batch
         records: list[list[Any]] = msgspec.msgpack.decode(batch)
         changed = False
         for record in records:
             changed = self._mark(record) or changed
         if records:
-            last_ns = records[-1][0]
-            self._spells = [one for one in self._spells if one.until_ns is None or one.until_ns > last_ns - _FORGET_NS]
+            self._forget(records[-1][0] - _FORGET_NS)
         return msgspec.msgpack.encode(records) if changed else batch
 
+    def _tell(self, record: tuple[Any, ...]) -> None:
+        self._records.append(record)
+
+    def _forget(self, before_ns: int) -> None:
+        self._spells = [one for one in self._spells if one.until_ns is None or one.until_ns > before_ns]
+        self._ends = {key: end for key, end in self._ends.items() if end[0] > before_ns}
+
     def _mark(self, record: list[Any]) -> bool:
-        t_ns, kind, link = record[:3]
-        faults = [one.fault for one in self._spells if kind in _MARKED and link == one.link and _covers(one, t_ns)]
-        if not faults:
+        if record[1] == "off":
+            return self._say_why(record)
+        faults = self._faults(record)
+        if faults:
+            record += [0, 0, "", "", 0, ()][len(record) - 3 :]
+            record[8] = (*record[8], *faults)
+        return bool(faults)
+
+    def _say_why(self, record: list[Any]) -> bool:
+        _, how = self._ends.pop((record[8][0], record[2]), (0, ""))
+        if not how or record[9] != "healed":
             return False
-        record += [0, 0, "", "", 0, ()][len(record) - 3 :]
-        record[8] = (*record[8], *faults)
+        record[9] = how
         return True
 
-
-def _covers(one: _Spell, t_ns: int) -> bool:
-    return one.all_hit and one.sure_ns <= t_ns and (one.until_ns is None or t_ns <= one.until_ns)
+    def _faults(self, record: list[Any]) -> list[str]:
+        t_ns, kind, link = record[:3]
+        return [one.fault for one in self._spells if kind in _MARKED and one.covers(link, t_ns)]

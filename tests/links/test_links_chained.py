@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import msgspec
 import pytest
 
+from chaos.errors import ProxyError
 from chaos.links import (
     LinkControl,
     Toxic,
@@ -80,32 +81,66 @@ async def test_a_refuse_closes_the_recorder_too() -> None:
         assert await round_trip(listen, b"again") == b"again"
 
 
-async def test_a_fault_ends_by_itself_and_its_hits_are_marked() -> None:
+@asynccontextmanager
+async def followed(control: LinkControl) -> AsyncIterator[list[WireRecord]]:
+    """The wire log as it grows."""
+    records: list[WireRecord] = []
+
+    async def follow() -> None:
+        async for frame in control.wire():
+            records.extend(msgspec.msgpack.decode(frame, type=list[WireRecord]))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(follow)
+        yield records
+        group.cancel_scope.cancel()
+
+
+async def test_what_passes_meanwhile_is_marked() -> None:
     """Onset, end and what passed in between stand in the log of the recorder."""
-    async with chain() as (control, listen, _):
-        records: list[WireRecord] = []
-
-        async def follow() -> None:
-            async for frame in control.wire():
-                records.extend(msgspec.msgpack.decode(frame, type=list[WireRecord]))
-
-        async with anyio.create_task_group() as group:
-            group.start_soon(follow)
-            await round_trip(listen, b"before")
-            slow = fault("latency", for_ms=400, attributes={"latency": 1})
-            await control.arm(slow, "a>b", at_ns=time.monotonic_ns(), seed=1)
-            await until_on(control)
-            await round_trip(listen, b"meanwhile")
-            while not any(one.kind == "off" for one in records):
-                await round_trip(listen, b"x")
-            group.cancel_scope.cancel()
+    async with chain() as (control, listen, _), followed(control) as records:
+        await round_trip(listen, b"before")
+        await control.arm(fault("latency", attributes={"latency": 1}), "a>b", at_ns=time.monotonic_ns(), seed=1)
+        while not any(one.kind == "close" and one.faults == ("f",) for one in records):
+            await round_trip(listen, b"x")
+        await control.heal("a>b")
+        while not any(one.kind == "off" for one in records):
+            await round_trip(listen, b"after")
         on, off = (next(one for one in records if one.kind == kind) for kind in ("on", "off"))
         assert on.t_ns < off.t_ns
-        assert off.status == "ended"
-        closes = [one for one in records if one.kind == "close"]
-        assert closes[0].faults == ()
-        assert any(one.faults == ("f",) for one in closes)
+        assert next(one for one in records if one.kind == "close").faults == ()
+        assert all(on.t_ns < one.t_ns < off.t_ns for one in records if one.kind == "close" and one.faults)
         assert await control.read_back() == ()
+
+
+async def test_a_refuse_ends_for_callers_when_both_listen_again() -> None:
+    """Once refused they are refused or served, never accepted and closed; the end told is the last of both."""
+    async with chain() as (control, listen, _), followed(control) as records:
+        await control.arm(fault("refuse", for_ms=500), "a>b", at_ns=time.monotonic_ns(), seed=1)
+        while await probe_connect(listen) != "refused":
+            await anyio.sleep(0.01)
+        while True:
+            with suppress(ConnectionRefusedError):
+                assert await round_trip(listen, b"again") == b"again"
+                break
+        while not (ends := [one.status for one in records if one.kind == "off"]):
+            await anyio.sleep(0.01)
+        assert ends == ["ended"]
+        assert await control.read_back() == ()
+
+
+async def test_a_link_that_is_not_there_is_healed_and_has_no_faults() -> None:
+    """Before it is made and after it is removed, with what was armed on it."""
+    async with chain() as (control, _, _):
+        await control.heal("c>d")
+        await control.end("c>d", "f")
+        with pytest.raises(ProxyError, match="there is no link 'c>d' of ours"):
+            await control.inject("c>d", THEIRS)
+        await control.arm(fault("latency"), "a>b", at_ns=time.monotonic_ns() + 10**11, seed=1)
+        await control.remove("a>b")
+        await control.heal("a>b")
+        with pytest.raises(ProxyError, match="there is no link 'a>b' of ours"):
+            await control.arm(fault("latency"), "a>b", at_ns=time.monotonic_ns(), seed=1)
 
 
 async def test_what_a_real_server_cannot_do_is_refused_before_anything_happens() -> None:

@@ -39,37 +39,30 @@ def test_without_a_fault_a_batch_is_passed_on_as_it_is() -> None:
 def test_what_passes_while_it_is_surely_on_is_hit(t_ms: int, marked: bool) -> None:
     """From the reply to the request that began it, until the request that ended it."""
     marker = Marker()
-    marker.begins("slow", "a>b", 95 * MS, sure_ns=101 * MS, all_hit=True)
+    marker.asked("slow", "a>b", 95 * MS)
+    marker.sure("slow", "a>b", 101 * MS)
     marker.unsure("slow", "a>b", 200 * MS)
     marker.ends("slow", "a>b", 230 * MS, "ended")
     assert faults(marker.mark(batch(request(t_ms)))) == [("slow",) if marked else ()]
 
 
-def test_only_messages_and_closes_of_its_link_are_marked() -> None:
-    """An `open` is no message, and another link is another link; a mark that is there already stays."""
+def test_why_one_of_the_recorders_own_ended_is_told_as_it_was() -> None:
+    """Ended from outside it says `healed`; an end of its own stays what it is."""
     marker = Marker()
-    marker.begins("slow", "a>b", 0, sure_ns=1, all_hit=True)
-    records = (
-        request(5),
-        request(6, "c>d"),
-        (7 * MS, "open", "a>b", 2),
-        (8 * MS, "close", "a>b", 1, 0, "", "", 20, ("other",), "fin"),
-        (9 * MS, "reply", "a>b", 1, 1, "<", "GET /", 10, (), "200"),
-    )
-    assert faults(marker.mark(batch(*records))) == [("slow",), (), (), ("other", "slow"), ("slow",)]
-
-
-def test_with_a_toxicity_below_one_nobody_knows() -> None:
-    """Nothing is marked: a hit that was not is worse than none."""
-    marker = Marker()
-    marker.begins("slow", "a>b", 0, sure_ns=1, all_hit=False)
-    assert faults(marker.mark(batch(request(5)))) == [()]
+    off = (5 * MS, "off", "a>b", 0, 0, "", "", 0, ("f",), "healed")
+    marker.ends_there("f", "a>b", 4 * MS, "ended")
+    [told, again] = msgspec.msgpack.decode(marker.mark(batch(off, off)), type=list[WireRecord])
+    assert (told.status, again.status) == ("ended", "healed")
+    marker.ends_there("f", "a>b", 4 * MS, "ended")
+    [own] = msgspec.msgpack.decode(marker.mark(batch((*off[:-1], "hard-end"))), type=list[WireRecord])
+    assert own.status == "hard-end"
 
 
 def test_onset_and_end_are_told_once() -> None:
     """The onset is the earliest moment at which it may have begun, the end the latest."""
     marker = Marker()
-    marker.begins("slow", "a>b", 95, sure_ns=101, all_hit=True)
+    marker.asked("slow", "a>b", 95)
+    marker.sure("slow", "a>b", 101)
     marker.ends("slow", "a>b", 230, "healed")
     [told] = marker.take()
     on, off = msgspec.msgpack.decode(told, type=list[WireRecord])
