@@ -10,9 +10,10 @@ accept-then-close. A guard process takes our proxies from the server if this pro
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import cast
 
 import anyio
 import anyio.abc
@@ -21,7 +22,7 @@ import msgspec
 from chaos.errors import ProxyError
 from chaos.links.embedded import connect_embedded
 from chaos.links.guard import Guard, guarded
-from chaos.links.marking import Marker
+from chaos.links.marked_wire import MarkedWire
 from chaos.links.port import ActiveFault, LinkControl, UnsupportedError
 from chaos.links.server_fault import ServerFault
 from chaos.links.status import LinkConnection, LinkEvent, LinkStatus
@@ -88,7 +89,7 @@ class _Chained:
         self._note = note
         self._made: dict[str, str] = {}
         self._armed: dict[str, list[ServerFault]] = {}
-        self._marker = Marker()
+        self._wire = MarkedWire(timers)
         self._unguarded = False
 
     def __repr__(self) -> str:
@@ -131,14 +132,9 @@ class _Chained:
     def events(self) -> AsyncIterator[LinkEvent]:
         return self._recorder.events()
 
-    async def wire(self) -> AsyncIterator[bytes]:
+    def wire(self) -> AsyncIterator[bytes]:
         """The recorder's log with what the server did meanwhile."""
-        async for frame in self._recorder.wire():
-            for told in self._marker.take():
-                yield told
-            yield self._marker.mark(frame)
-        for told in self._marker.take():
-            yield told
+        return self._wire.frames(cast("AsyncGenerator[bytes, None]", self._recorder.wire()))
 
     # What both do.
 
@@ -179,7 +175,7 @@ class _Chained:
             # It is ended from here, after the server's; by itself only if that takes too long.
             longer = msgspec.structs.replace(fault, for_ms=fault.for_ms + _REFUSE_LONGER_MS)
             await self._recorder.arm(longer, link, at_ns=at_ns, seed=seed)
-        armed = ServerFault(fault, link, there, server=self._server, recorder=self._recorder, marker=self._marker)
+        armed = ServerFault(fault, link, there, server=self._server, recorder=self._recorder, marker=self._wire.marker)
         self._armed.setdefault(link, []).append(armed)
         self._timers.start_soon(armed.live, at_ns, self._note)
 

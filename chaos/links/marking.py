@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +30,15 @@ class _Spell:
 class Marker:
     """`mark` adds a fault's name to what passed its link while it was surely on; `take` gives the records of its onset and end.
 
-    The onset told is the earliest moment at which it may have begun, the end the latest.
+    The onset told is the earliest moment at which it may have begun, the end the latest. `told` is called when
+    there is something to take.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[], None] = lambda: None) -> None:
         self._spells: list[_Spell] = []
         self._ends: dict[tuple[str, str], tuple[int, str]] = {}
         self._records: list[tuple[Any, ...]] = []
+        self._told = told
 
     def asked(self, fault: str, link: str, t_ns: int) -> None:
         """It is asked for: from here on it may be on."""
@@ -79,6 +82,7 @@ class Marker:
 
     def _tell(self, record: tuple[Any, ...]) -> None:
         self._records.append(record)
+        self._told()
 
     def _forget(self, before_ns: int) -> None:
         self._spells = [one for one in self._spells if one.until_ns is None or one.until_ns > before_ns]

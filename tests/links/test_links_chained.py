@@ -113,6 +113,16 @@ async def test_what_passes_meanwhile_is_marked() -> None:
         assert await control.read_back() == ()
 
 
+async def test_a_fault_ends_by_itself_and_is_told_though_nothing_passes() -> None:
+    """The recorder has nothing to say of an idle link; what it hears later comes later."""
+    async with chain() as (control, _, _), followed(control) as records:
+        slow = fault("latency", for_ms=100, attributes={"latency": 1})
+        await control.arm(slow, "a>b", at_ns=time.monotonic_ns(), seed=1)
+        while [(one.kind, one.status) for one in records] != [("on", ""), ("off", "ended")]:
+            await anyio.sleep(0.01)
+        assert await control.read_back() == ()
+
+
 async def test_a_refuse_ends_for_callers_when_both_listen_again() -> None:
     """Once refused they are refused or served, never accepted and closed; the end told is the last of both."""
     async with chain() as (control, listen, _), followed(control) as records:

@@ -60,10 +60,12 @@ def test_why_one_of_the_recorders_own_ended_is_told_as_it_was() -> None:
 
 def test_onset_and_end_are_told_once() -> None:
     """The onset is the earliest moment at which it may have begun, the end the latest."""
-    marker = Marker()
+    calls: list[str] = []
+    marker = Marker(lambda: calls.append("told"))
     marker.asked("slow", "a>b", 95)
     marker.sure("slow", "a>b", 101)
     marker.ends("slow", "a>b", 230, "healed")
+    assert calls == ["told", "told"]
     [told] = marker.take()
     on, off = msgspec.msgpack.decode(told, type=list[WireRecord])
     assert (on.t_ns, on.kind, on.link, on.faults) == (95, "on", "a>b", ("slow",))
