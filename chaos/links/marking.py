@@ -10,7 +10,7 @@ import msgspec
 
 __all__ = ["Marker"]
 
-_MARKED = frozenset({"request", "reply", "close"})
+_MESSAGES = frozenset({"request", "reply"})
 _FORGET_NS = 60_000_000_000  # batches are shipped every 5 ms; what comes a minute late is not marked any more
 
 
@@ -21,6 +21,7 @@ class _Spell:
     fault: str
     link: str
     sure_ns: int
+    ends_connections: bool
     until_ns: int | None = None
 
     def covers(self, link: str, t_ns: int) -> bool:
@@ -30,13 +31,15 @@ class _Spell:
 class Marker:
     """`mark` adds a fault's name to what passed its link while it was surely on; `take` gives the records of its onset and end.
 
-    The onset told is the earliest moment at which it may have begun, the end the latest. `told` is called when
-    there is something to take.
+    The onset told is the earliest moment at which it may have begun, the end the latest. Messages are marked. The end of a connection is only
+    if the fault ends connections, or if that is all there is to see of what passed: nothing was framed, and it was opened in that time, too.
+    `told` is called when there is something to take.
     """
 
     def __init__(self, told: Callable[[], None] = lambda: None) -> None:
         self._spells: list[_Spell] = []
         self._ends: dict[tuple[str, str], tuple[int, str]] = {}
+        self._opened: dict[tuple[str, int], int] = {}
         self._records: list[tuple[Any, ...]] = []
         self._told = told
 
@@ -44,9 +47,9 @@ class Marker:
         """It is asked for: from here on it may be on."""
         self._tell((t_ns, "on", link, 0, 0, "", "", 0, (fault,)))
 
-    def sure(self, fault: str, link: str, t_ns: int) -> None:
+    def sure(self, fault: str, link: str, t_ns: int, *, ends_connections: bool = False) -> None:
         """It is on, and takes every connection."""
-        self._spells.append(_Spell(fault, link, t_ns))
+        self._spells.append(_Spell(fault, link, t_ns, ends_connections))
 
     def unsure(self, fault: str, link: str, t_ns: int) -> None:
         """Its end is asked for: from here on it may be gone."""
@@ -87,6 +90,8 @@ class Marker:
     def _forget(self, before_ns: int) -> None:
         self._spells = [one for one in self._spells if one.until_ns is None or one.until_ns > before_ns]
         self._ends = {key: end for key, end in self._ends.items() if end[0] > before_ns}
+        if not self._spells:
+            self._opened.clear()
 
     def _mark(self, record: list[Any]) -> bool:
         if record[1] == "off":
@@ -106,4 +111,14 @@ class Marker:
 
     def _faults(self, record: list[Any]) -> list[str]:
         t_ns, kind, link = record[:3]
-        return [one.fault for one in self._spells if kind in _MARKED and one.covers(link, t_ns)]
+        spells = [one for one in self._spells if one.covers(link, t_ns)]
+        if kind == "open" and spells:
+            self._opened[link, record[3]] = t_ns
+        elif kind == "close":
+            opened_ns = self._opened.pop((link, record[3]), 0)
+            passed = record[7] > 0
+            return [one.fault for one in spells if one.ends_connections or (passed and one.covers(link, opened_ns))]
+        elif kind in _MESSAGES:
+            self._opened.pop((link, record[3]), None)
+            return [one.fault for one in spells]
+        return []

@@ -19,6 +19,8 @@ from chaos.model.fault import FaultSpec
 
 __all__ = ["ServerFault"]
 
+_ENDS_CONNECTIONS = frozenset({"limit_data", "reset_peer", "slow_close", "timeout"})
+
 
 class ServerFault:
     """A fault on a link, from its arming until it is over. `name` is the link's on the server.
@@ -97,7 +99,8 @@ class ServerFault:
         self._marker.asked(fault.name, self._link, self._since_ns)
         await self._server.inject(self._name, _toxic(fault))
         if fault.toxicity >= 1:
-            self._marker.sure(fault.name, self._link, time.monotonic_ns())
+            ends = fault.kind in _ENDS_CONNECTIONS
+            self._marker.sure(fault.name, self._link, time.monotonic_ns(), ends_connections=ends)
 
     async def _take(self, how: str) -> None:
         fault, asked_ns = self._fault, time.monotonic_ns()

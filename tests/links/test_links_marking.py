@@ -46,6 +46,49 @@ def test_what_passes_while_it_is_surely_on_is_hit(t_ms: int, marked: bool) -> No
     assert faults(marker.mark(batch(request(t_ms)))) == [("slow",) if marked else ()]
 
 
+def close(t_ms: int, connection: int, *faults: str, nbytes: int = 20) -> tuple[Any, ...]:
+    """A connection's end."""
+    return (t_ms * MS, "close", "a>b", connection, 0, "", "", nbytes, faults, "fin")
+
+
+def test_only_messages_of_its_link_are_marked() -> None:
+    """An `open` is no message, and another link is another link."""
+    marker = Marker()
+    marker.sure("slow", "a>b", 1)
+    records = (
+        request(5),
+        request(6, "c>d"),
+        (7 * MS, "open", "a>b", 2),
+        (9 * MS, "reply", "a>b", 1, 1, "<", "GET /", 10, ("other",), "200"),
+    )
+    assert faults(marker.mark(batch(*records))) == [("slow",), (), (), ("other", "slow")]
+
+
+def test_an_ordinary_end_of_a_connection_is_not_the_faults_doing() -> None:
+    """A pool closes what it has had for long, and what it has used for messages that are marked themselves."""
+    marker = Marker()
+    marker.sure("slow", "a>b", 5 * MS)
+    used = (10 * MS, "request", "a>b", 2, 1, ">", "GET /", 10)
+    records = (close(8, 1, "other"), (9 * MS, "open", "a>b", 2), used, close(11, 2))
+    assert faults(marker.mark(batch(*records))) == [("other",), (), ("slow",), ()]
+
+
+def test_one_that_ends_connections_is_marked_on_their_ends() -> None:
+    """`reset_peer` and its like: nothing else shows what they did."""
+    marker = Marker()
+    marker.sure("cut", "a>b", 5 * MS, ends_connections=True)
+    assert faults(marker.mark(batch(close(4, 1), close(8, 2)))) == [(), ("cut",)]
+
+
+@pytest.mark.parametrize(("opened_ms", "nbytes", "marked"), [(4, 20, False), (6, 20, True), (6, 0, False)])
+def test_bytes_that_nobody_frames_are_known_by_their_connection(opened_ms: int, nbytes: int, marked: bool) -> None:
+    """Opened and closed while it was surely on: whatever passed met it. Else nobody knows when it passed."""
+    marker = Marker()
+    marker.sure("slow", "a>b", 5 * MS)
+    records = ((opened_ms * MS, "open", "a>b", 1), close(9, 1, nbytes=nbytes))
+    assert faults(marker.mark(batch(*records))) == [(), ("slow",) if marked else ()]
+
+
 def test_why_one_of_the_recorders_own_ended_is_told_as_it_was() -> None:
     """Ended from outside it says `healed`; an end of its own stays what it is."""
     marker = Marker()
