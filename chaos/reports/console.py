@@ -202,7 +202,9 @@ def _cells(cells: Sequence[Cell]) -> str:
 
 
 def _notes(verdict: RunVerdict, evidence: Evidence) -> list[str]:
-    return list(dict.fromkeys([*verdict.notes, *evidence.notes]))
+    # How a failed run ended stands in the head already.
+    told = f"the run ended as {evidence.end_how}: {evidence.end_error}" if evidence.end_error else None
+    return [note for note in dict.fromkeys([*verdict.notes, *evidence.notes]) if note != told]
 
 
 def _section(title: str, lines: Sequence[Text], style: str = "", *, indent: int = 2) -> Iterator[RenderableType]:

@@ -133,13 +133,18 @@ def test_hostile_text_moves_nothing(text: str) -> None:
 @pytest.mark.parametrize("verdict", list(Verdict))
 def test_a_run_without_cells_is_still_told(verdict: Verdict) -> None:
     """A run that broke off before anything was judged says how it ended."""
-    empty = msgspec.structs.replace(sample_verdict(), verdict=verdict, cells=(), not_judged=(), exit_code=5)
+    notes = ("the run ended as failed: no postgres here", "another note")
+    empty = msgspec.structs.replace(
+        sample_verdict(), verdict=verdict, cells=(), not_judged=(), exit_code=5, notes=notes
+    )
     broken = msgspec.structs.replace(
         sample_evidence(), phases=(), operations=(), end_how="failed", end_error="no postgres here"
     )
     text = console_text(empty, broken, screen=Screen(), folder=Path("reports/run-1"))
     assert "exit 5, the environment was not ready" in text
     assert "the run failed: no postgres here" in text
+    assert "another note" in text
+    assert "ended as failed" not in text  # once is enough
     assert ("UNKNOWN: no postgres here\n" in text) == (verdict is Verdict.UNKNOWN)
 
 
