@@ -183,3 +183,33 @@ async def test_malform_lets_a_message_without_content_be(link: MessageRig) -> No
     toxic = link.fault("malform")
     await asked(await link.connect(), "/hit")
     assert toxic.hits == 0
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+async def test_a_connection_that_is_deaf_does_not_outlive_its_caller(link: MessageRig, phase: str) -> None:
+    """Who gave up and closed leaves nothing behind while the fault lasts; the callee hears an RST, and the record says why."""
+    toxic = link.fault("drop", phase)
+    clients = [await link.connect() for _ in range(3)]
+    for client in clients:
+        await client.send(HIT)
+    await link.hits(toxic, 3)
+    for client in clients[:2]:
+        client.close()
+    await link.rig.settled(connections=1)
+    assert await link.told("close", count=2) == [("close", "", "rst", ("f",))] * 2
+    link.heal(toxic)
+    assert await clients[2].ending() == "rst"
+
+
+async def test_who_closed_its_direction_first_is_not_forgotten(link: MessageRig) -> None:
+    """Its end was passed on before its answer was lost."""
+    link.server.gate.clear()
+    toxic = link.fault("drop", "after")
+    client = await link.connect()
+    await client.send(HIT)
+    await until(lambda: link.server.targets() == ["/hit"])
+    client.half_close()
+    link.server.gate.set()
+    await link.hits(toxic)
+    assert await client.ending() == "rst"
+    assert await link.told("close") == [("close", "", "rst", ("f",))]

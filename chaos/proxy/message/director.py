@@ -17,12 +17,16 @@ from chaos.proxy.message.passing import answered_by
 from chaos.proxy.message.plan import Load, Plan
 from chaos.proxy.message.turn import Dialect, Part, Piece, Turn
 from chaos.proxy.stage import End
+from chaos.proxy.timers import Timer
 
 if TYPE_CHECKING:
     from chaos.proxy.connection import Connection
     from chaos.proxy.toxic import Toxic
 
 __all__ = ["Director"]
+
+LINGER_NS = 1_000_000_000
+"""So long after its caller's end a deaf connection is reset, or as many would pile up as are opened while the fault lasts."""
 
 
 class Director(Acting):
@@ -36,6 +40,7 @@ class Director(Acting):
         self._left = left
         self._leaving = False
         self._going = False
+        self._parting: Timer | None = None
         self.up, self.down = Lane(connection.up, self), Lane(connection.down, self)
         framing.lend()
         for lane in (self.up, self.down):
@@ -63,7 +68,7 @@ class Director(Acting):
     def end(self, lane: Lane, end: End, now_ns: int) -> None:
         """The stream of that direction ended."""
         self.now_ns = now_ns
-        lane.end = end
+        lane.end, lane.ended = end, True
         self._work(lane)
         self._done()
 
@@ -77,10 +82,18 @@ class Director(Acting):
 
     def _done(self) -> None:
         self.flush()
+        if self.up.ended and self.down.deaf is not None and self._parting is None and not self.over:
+            self._parting = self.connection.proxy.server.timers.at(self.now_ns + LINGER_NS, self._part)
         if self._leaving and not self._going and not self.over and not self._owes():
             # Not from within a pipe that is going through its seats.
             self._going = True
             self.connection.proxy.server.timers.at(self.now_ns, self._go)
+
+    def _part(self) -> None:
+        """Nothing will be said on a connection whose caller has left; who only had no more to say has had its silence."""
+        if not self.over and self.down.deaf is not None:
+            self.over = True
+            self.connection.reset("rst", self.down.deaf.toxic.fault)
 
     # -- coming and going -------------------------------------------------------------------------------------------
 
@@ -113,6 +126,9 @@ class Director(Acting):
     def untie(self) -> None:
         """Nothing is directed any more: the knot of lanes and stages goes without the garbage collector, which may stand still."""
         self.over = True
+        if self._parting is not None:
+            self._parting.cancel()
+            self._parting = None
         for lane in (self.up, self.down):
             lane.untie()
 

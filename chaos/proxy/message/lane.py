@@ -41,13 +41,17 @@ class Parked(NamedTuple):
 
 
 class Lane:
-    """`todo`, `backlog` and `end` wait behind `ready`, which waits until `free_ns` because of `waiting`. `deaf`: whatever comes vanishes."""
+    """`todo`, `backlog` and `end` wait behind `ready`, which waits until `free_ns` because of `waiting`. `deaf`: whatever comes vanishes.
+
+    `ended`: the stream's end came, whatever became of it.
+    """
 
     __slots__ = (
         "backlog",
         "deaf",
         "direction",
         "end",
+        "ended",
         "finishing",
         "free_ns",
         "gathering",
@@ -71,7 +75,7 @@ class Lane:
         self.end: End | None = None
         self.free_ns: int | None = None
         self.waiting: Plan | None = None
-        self.finishing = False
+        self.ended = self.finishing = False
         self.parked: list[Parked] = []
         self.parked_bytes = self.parks = 0
         self.deaf: Plan | None = None
