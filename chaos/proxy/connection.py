@@ -221,16 +221,16 @@ class Connection:
         return [cast("Toxic", toxic) for toxic in left]
 
     def direct(self) -> None:
-        """Message faults may act here from the next moment on at which nothing is under way."""
-        if self.closing:
+        """Message faults may act here from the next moment on at which nothing is under way, unless nobody is there who could answer."""
+        if self.closing or self.unserved:
             return
-        if self._joint is None:
-            self._joint = Joint(self)
+        self._joint = self._joint or Joint(self)
         self._joint.arm()
 
     def meet(self, toxic: Toxic) -> bool:
         """Have a message fault act on the connection as it is made; False if that goes on as any other."""
-        return self._joint is not None and self._joint.meet(toxic)
+        self._joint = self._joint or Joint(self)
+        return self._joint.meet(toxic)
 
     def undirect(self) -> None:
         """There are no message faults any more."""

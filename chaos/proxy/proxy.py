@@ -192,10 +192,10 @@ class Proxy:
         for toxic in self.chain.active():
             connection.attach(toxic)
         taken = self.chain.at_connect(connection.number)
-        if self.chain.message_faults:
-            connection.direct()
         if taken is None or not connection.meet(taken):
             connection.start(dial=not self.chain.silent(connection.number))
+        if self.chain.message_faults:
+            connection.direct()
 
     def count(self, pipe: Pipe) -> None:
         """Keep a closing connection's bytes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.proxy.http_streams import get
-from tests.proxy.message_rig import FOREVER_MS, MessageRig, asked, http_link, reply_to
+from tests.proxy.message_rig import FOREVER_MS, MessageRig, asked, http_link, reply_to, until
 
 link = http_link
 
@@ -56,3 +56,20 @@ async def test_drop_at_connect_never_serves(link: MessageRig) -> None:
     link.heal(toxic)
     assert await client.ending() == "rst"
     await asked(live, "/again")
+
+
+@pytest.mark.parametrize("silent", ["hang", "drop"])
+async def test_nothing_is_answered_where_nobody_is_served(link: MessageRig, silent: str) -> None:
+    """An accepted connection that is never dialled is left alone by other faults, armed before it came or afterwards."""
+    link.fault("error", name="e1", answer="503")
+    hanging = link.fault(silent, "connect" if silent == "drop" else None, match=None)
+    client = await link.connect()
+    await until(lambda: [one.state for one in link.rig.proxy.connections()] == ["held"])
+    later = link.fault("error", name="e2", answer="503")
+    await client.send(get("/hit"))
+    await until(lambda: link.rig.proxy.connections()[0].up.received == len(get("/hit")))
+    assert later.hits == 0
+    link.heal(hanging)
+    assert await client.ending() == "rst"
+    told = [status for _, _, status, _ in await link.told("acted")]
+    assert told == (["connect drop"] if silent == "drop" else [])
