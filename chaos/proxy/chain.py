@@ -11,7 +11,13 @@ import msgspec
 from chaos.model.fault_kind import Phase
 from chaos.model.link import Protocol
 from chaos.proxy.connection import Connection
-from chaos.proxy.errors import InvalidStreamError, InvalidToxicTypeError, ToxicExistsError, ToxicNotFoundError
+from chaos.proxy.errors import (
+    BadAttributesError,
+    InvalidStreamError,
+    InvalidToxicTypeError,
+    ToxicExistsError,
+    ToxicNotFoundError,
+)
 from chaos.proxy.message.moment import moment_of
 from chaos.proxy.picking import ramp_of, tally_of
 from chaos.proxy.server import Server
@@ -115,6 +121,16 @@ class Chain:
         tally_of(spec, kind, self.protocol)
         ramp_of(spec, kind)
         return kind, attributes
+
+    def reframe(self, protocol: Protocol | None) -> None:
+        """Messages are told apart another way: what could not be added now is removed."""
+        self.protocol = protocol
+        for toxic in self.all():
+            try:
+                moment_of(toxic.spec, toxic.kind, protocol)
+                tally_of(toxic.spec, toxic.kind, protocol)
+            except BadAttributesError:
+                self.remove(toxic, "reframed")
 
     def add(self, spec: ToxicSpec) -> Toxic:
         """Add a toxic and begin it, now or at its time.

@@ -159,9 +159,9 @@ class Proxy:
             self.stop()
 
     def reframe(self, protocol: Protocol | None) -> None:
-        """Name another protocol: it counts for connections and toxics from now on."""
+        """Name another protocol: it counts for connections and toxics from now on. Toxics that mean nothing there end."""
         self.protocol = protocol
-        self.chain.protocol = protocol
+        self.chain.reframe(protocol)
 
     # Connections.
 

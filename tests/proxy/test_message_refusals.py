@@ -14,8 +14,9 @@ from chaos.links.toxiproxy_limits import why_not
 from chaos.model.fault import FAULT_KINDS
 from chaos.model.fault_kind import Phase
 from chaos.model.link import Protocol
-from chaos.proxy import TOXIC_TYPES
+from chaos.proxy import TOXIC_TYPES, ProxySettings, ToxicSpec, open_registry
 from tests.proxy.api_rig import echo_server, open_rig_api
+from tests.proxy.wire_records import take_records
 
 MESSAGE_FAULTS = sorted(name for name, kind in TOXIC_TYPES.items() if kind.action is not None)
 
@@ -143,3 +144,24 @@ async def test_the_example_on_the_page_is_taken() -> None:
     """On a link of Postgres."""
     (text,) = re.findall(r"```json\n(.*?)```", TOXICS, re.DOTALL)
     assert await answers("postgres", json.loads(text)) == [(200, "")]
+
+
+async def test_another_protocol_ends_what_means_nothing_there() -> None:
+    """A live change of it keeps the others, and says of those that go why."""
+    async with open_registry() as registry:
+        proxy = await registry.create(
+            ProxySettings(name="a", upstream="127.0.0.1:1", enabled=False, protocol=Protocol.POSTGRES)
+        )
+        for name, members in {
+            "stays": {"type": "cut", "phase": "after", "match": "COMMIT"},
+            "answer": {"type": "error", "answer": "40001"},
+            "phase": {"type": "drop", "phase": "during:2"},
+            "operation": {"type": "latency"},
+        }.items():
+            proxy.add_toxic(ToxicSpec(name=name, **members))
+        proxy.reframe(Protocol.NATS)
+        assert [toxic.name for toxic in proxy.toxics] == ["stays", "operation"]
+        proxy.reframe(None)
+        assert [toxic.name for toxic in proxy.toxics] == ["operation"]
+        gone = [(*one.faults, one.status) for one in take_records(registry.server) if one.kind == "off"]
+        assert gone == [("answer", "reframed"), ("phase", "reframed"), ("stays", "reframed")]
