@@ -96,5 +96,6 @@ def _notes(case: Case) -> tuple[str, ...]:
         for one in evidence.stalls
     ]
     if case.lags:
-        notes.append(f"the driver's loop stood still {len(case.lags)} times beyond {case.settings.loop_lag_ms:g} ms")
+        times = "once" if len(case.lags) == 1 else f"{len(case.lags)} times"
+        notes.append(f"the driver's loop stood still {times} beyond {case.settings.loop_lag_ms:g} ms")
     return tuple(dict.fromkeys(notes))

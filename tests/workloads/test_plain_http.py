@@ -163,6 +163,14 @@ async def test_a_degraded_answer_owes_no_content(reply: Replied) -> None:
     assert operation.unmet == ()
 
 
+async def test_an_ok_answer_in_the_dress_of_errors_is_told_what_gave_it_away() -> None:
+    """Its content type, not its content: to declare the content would not mend it."""
+    operation, _ = await ask("look", lambda _: Replied(body=b'{"n": 1}', content_type="application/problem+json"))
+    (unmet,) = operation.unmet
+    assert unmet.check == "error-body"
+    assert "content type is not application/problem+json" in unmet.expected
+
+
 async def test_an_error_under_ok_is_found_without_a_declaration() -> None:
     """A 200 that says error is wrong where no content is declared, and nobody's business where the declared content is there."""
     hidden = Replied(body=b'{"error": "database is gone", "state": "failed"}')

@@ -110,7 +110,7 @@ def _either(statuses: frozenset[int]) -> str:
 def _hidden_error(reply: WireReply, *, declared: bool) -> list[Unmet]:
     """An error under a 2xx: problem details, or an `error` in the JSON where no content is declared."""
     if reply.content_type == PROBLEM_JSON:
-        return [hidden_error(reply.body)]
+        return [hidden_error(reply.body, f"an ok answer whose content type is not {PROBLEM_JSON}, that of errors")]
     if declared or "json" not in reply.content_type or not says_error(reply.body):
         return []
     return [hidden_error(reply.body)]
