@@ -50,3 +50,37 @@ def test_no_secret_in_files_or_on_the_screen(tmp_path: Path) -> None:
     assert not [secret for secret in passwords if secret in arguments], "a credential stands on a command line"
     for secret in passwords | set(CANARIES.values()) | {"canary-dsn-pw-5512"}:
         assert traces_of(secret, result) == []
+
+
+TALKER = """
+import os, socket, sys
+sys.stdout.write("connecting with " + os.environ["TOKEN"][:9]); sys.stdout.flush()
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+sys.stdout.write(os.environ["TOKEN"][9:] + "\\n"); sys.stdout.flush()
+while True: server.accept()[0].close()
+"""
+DRILL = """
+name: talks
+system:
+  services:
+    talker: {command: "{python} talker.py {port}", protocol: tcp, env: {TOKEN: "${CHAOS_TEST_WORD}"}}
+workloads:
+  - {kind: tcp, to: talker, rate: 5/s, operations: {ask: {script: [{expect: x}]}}}
+timeline:
+  faults: [{fault: latency, on: driver>talker, for: 2s, latency: 20ms}]
+"""
+
+
+def test_no_secret_in_the_logs_of_a_run_that_was_killed(tmp_path: Path) -> None:
+    """Nobody comes to scrub them: what a service prints must not reach the disk at all."""
+    (tmp_path / "talker.py").write_text(TALKER)
+    (tmp_path / "drill.yaml").write_text(DRILL)
+    canary = "canary-of-no-known-name-5512"
+    with start_drill(str(tmp_path / "drill.yaml"), out=tmp_path / "out", env={"CHAOS_TEST_WORD": canary}) as drill:
+        drill.wait_for("PhaseStarted", phase="baseline")
+        drill.process.kill()
+        drill.process.wait()
+        assert drill.folder is not None
+        logs = {path.name: path.read_text() for path in (drill.folder / "logs").iterdir()}
+    assert logs["talker.log"] == "connecting with [redacted]\n"
+    assert not [name for name, text in logs.items() if "canary" in text]

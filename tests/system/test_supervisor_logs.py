@@ -102,9 +102,11 @@ def test_sigkill_of_the_conductor_leaves_no_secret(tmp_path: Path) -> None:
     st.text("ab", max_size=60),
     st.lists(st.integers(0, 60), max_size=8),
     st.sets(st.text("ab", min_size=2, max_size=6), max_size=4),
+    st.slices(60),
 )
-def test_no_form_is_left_however_it_is_cut(text: str, cuts: list[int], forms: set[str]) -> None:
-    """Forms that begin within one another included."""
+def test_no_form_is_left_however_it_is_cut(text: str, cuts: list[int], forms: set[str], long: slice) -> None:
+    """Forms that begin within one another included, and long ones."""
+    forms |= {text[long]} - {text[long][:1]}
     edges = [0, *sorted(cuts), len(text)]
     pieces = [text[start:end].encode() for start, end in itertools.pairwise(edges) if text[start:end]]
     with tempfile.TemporaryDirectory() as folder:
@@ -122,3 +124,10 @@ def test_what_cannot_begin_a_secret_is_not_kept_back(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"listening\n"
     log.hand_over()
     log.close()
+
+
+def test_long_secrets_are_found_in_pieces(tmp_path: Path) -> None:
+    """A key file of many lines, written line by line."""
+    key = "".join(f"line {number} of a private key\n" for number in range(1000))
+    lines = [line.encode() for line in f"before\n{key}after\n".splitlines(keepends=True)]
+    assert written(tmp_path / "log", lines, list(Redactor({key}).forms)) == b"before\n[redacted]after\n"

@@ -13,6 +13,7 @@ __all__ = ["ChildLog", "Hidden"]
 
 _MARK = b"[redacted]"
 _TELLING = 6  # bytes of a secret that are worth hiding: as many as a whole one has
+_FIRST = 8  # bytes that are looked for first, as one
 _CHUNK = 65536
 _LAST_CHUNKS = 64
 """Read of a child that has ended, whose descendants may go on writing: more than a pipe holds."""
@@ -24,8 +25,6 @@ class Hidden:
     def __init__(self, forms: list[str]) -> None:
         # Longest first, so that a DSN goes as a whole before its password does.
         self._forms = sorted((one.encode("utf-8", "surrogateescape") for one in forms), key=len, reverse=True)
-        self._beginnings = {form[:size] for form in self._forms for size in range(1, len(form))}
-        self._longest = len(self._forms[0]) - 1 if self._forms else 0
 
     def __repr__(self) -> str:
         return f"<Hidden: {len(self._forms)} forms>"
@@ -39,8 +38,7 @@ class Hidden:
 
     def border(self, data: bytes) -> int:
         """How far `data` can be looked at before more of it is there: what follows may be the beginning of one."""
-        sizes = range(min(len(data), self._longest), 0, -1)
-        border = len(data) - next((size for size in sizes if data[-size:] in self._beginnings), 0)
+        border = min((_begins(data, form) for form in self._forms), default=len(data))
         while border < len(data) and (before := self._across(data, border)) is not None:
             border = before
         return border
@@ -52,6 +50,18 @@ class Hidden:
             if at >= 0:
                 return at
         return None
+
+
+def _begins(data: bytes, form: bytes) -> int:
+    """Where the longest end of `data` begins that is the beginning of `form` and not all of it. Forms may be long: a key, a whole file."""
+    first = form[:_FIRST]
+    at = data.find(first, max(0, len(data) - len(form) + 1))
+    while at >= 0:
+        if form.startswith(data[at:]):
+            return at
+        at = data.find(first, at + 1)
+    sizes = range(min(_FIRST, len(form)) - 1, 0, -1)
+    return len(data) - next((size for size in sizes if data.endswith(form[:size])), 0)
 
 
 class ChildLog:
