@@ -154,6 +154,13 @@ class Acting(Passing):
             plan.lost = True
             self.advance()
 
+    def lose(self) -> None:
+        """Nobody can tell any more where an answer ends of which the rest was to be swallowed, as an error was told in its place."""
+        plans = [turn.plan for turn in self.open if isinstance(turn.plan, Plan)]
+        lost = next((plan for plan in plans if plan.refused and plan.told is None and plan.rest is Then.SWALLOW), None)
+        if lost is not None and not self.over:
+            self.end_with(self.down, End.RESET, lost)
+
     def forwarded(self, lane: Lane, turn: Turn) -> None:
         """A message that nobody answers was passed on: that is all the proof there is."""
         plan = turn.plan

@@ -156,6 +156,8 @@ class Director(Acting):
 
     def _cut(self, lane: Lane, chunk: bytes) -> None:
         lane.todo.extend(self.dialect.asked(chunk) if lane is self.up else self.dialect.answered(chunk))
+        if self.dialect.raw:
+            self.lose()
 
     def _work(self, lane: Lane) -> None:
         """Everything that need not wait."""
@@ -198,7 +200,7 @@ class Director(Acting):
 
     def _take(self, lane: Lane, piece: Piece) -> None:
         if lane.deaf is not None:
-            self._vanish(lane, piece, lane.deaf)
+            self.vanish(lane, piece, lane.deaf)
             return
         turn, answered = piece.turn, answered_by(piece)
         if piece.part & Part.ASKS and lane.gathering is not None:
@@ -241,11 +243,3 @@ class Director(Acting):
         if answered is not None and turn is answered:
             return Load(piece, fed=False)
         return Load(piece._replace(data=self.framing.feed(lane.direction, piece.data)), fed=True)
-
-    def _vanish(self, lane: Lane, piece: Piece, plan: Plan) -> None:
-        """Nobody hears it. What was asked is evidence all the same."""
-        if piece.data and not piece.part & Part.REPLY and lane is self.up:
-            _, names = self.framing.name(lane.direction, piece.data)
-            for name in names:
-                self.framing.mark(name.unit.number, plan.toxic.fault)
-            self.framing.swallow(lane.direction, len(piece.data))

@@ -43,11 +43,6 @@ class Requests(Half):
         self._turn: HttpTurn | None = None
         self._passed_tunnel = False
 
-    @property
-    def raw(self) -> bool:
-        """Whether nothing is cut any more."""
-        return self._state == RAW
-
     def answered(self, turn: HttpTurn) -> None:
         """A turn has its answer, or will never have one."""
         if turn in self.open:

@@ -34,6 +34,11 @@ class HttpDialect:
     def __repr__(self) -> str:
         return f"<HttpDialect {'raw' if self._requests.raw else 'cutting'} open={len(self._requests.open)}>"
 
+    @property
+    def raw(self) -> bool:
+        """Whether one of its directions is no HTTP any more."""
+        return self._requests.raw or self._replies.raw
+
     def asked(self, data: bytes) -> list[Piece]:
         """Bytes from the caller."""
         return self._requests.feed(data)

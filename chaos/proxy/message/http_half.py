@@ -20,6 +20,11 @@ class Half:
         self._body: Body | None = None
 
     @property
+    def raw(self) -> bool:
+        """Whether nothing is cut any more."""
+        return self._state == RAW
+
+    @property
     def amid(self) -> bool:
         """Whether a message has begun and is not over."""
         return self._state == BODY

@@ -51,10 +51,11 @@ class NatsDialect:
 
     def __repr__(self) -> str:
         waiting = " ".join(f"{direction}{len(turns)}" for direction, turns in self._open.items())
-        return f"<NatsDialect {'raw' if self._raw else 'cutting'} open {waiting}>"
+        return f"<NatsDialect {'raw' if self.raw else 'cutting'} open {waiting}>"
 
     @property
-    def _raw(self) -> bool:
+    def raw(self) -> bool:
+        """Whether a direction cannot be cut any more."""
         return any(lane.raw for lane in self._lanes.values())
 
     def asked(self, data: bytes) -> list[Piece]:
@@ -114,7 +115,7 @@ class NatsDialect:
 
     def _pieces(self, direction: str, data: bytes) -> list[Piece]:
         lane = self._lanes[direction]
-        if self._raw:
+        if self.raw:
             rest = lane.give_up() + data
             return [Piece(rest)] if rest else []
         return [self._piece(direction, cut) for cut in lane.feed(data)]

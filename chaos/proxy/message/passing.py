@@ -104,6 +104,14 @@ class Passing:
         if load.fed and load.piece.data:
             self.framing.swallow(lane.direction, len(load.piece.data))
 
+    def vanish(self, lane: Lane, piece: Piece, plan: Plan) -> None:
+        """Nobody hears it. What was asked is evidence all the same."""
+        if piece.data and not piece.part & Part.REPLY and lane is self.up:
+            _, names = self.framing.name(lane.direction, piece.data)
+            for name in names:
+                self.framing.mark(name.unit.number, plan.toxic.fault)
+            self.framing.swallow(lane.direction, len(piece.data))
+
     def unpark(self, lane: Lane) -> None:
         """Messages that others passed by go now, if their time has come and nothing is in the midst of being said."""
         while lane.parked and not self.dialect.amid(lane.direction):

@@ -31,6 +31,11 @@ class PostgresDialect:
         state = "raw" if self._talk.raw else f"tx={self._talk.state}"
         return f"<PostgresDialect {state} open={len(self._talk.questions)}>"
 
+    @property
+    def raw(self) -> bool:
+        """Whether messages cannot be told apart any more."""
+        return self._talk.raw
+
     def asked(self, data: bytes) -> list[Piece]:
         """Bytes from the caller."""
         return self._up.feed(data)

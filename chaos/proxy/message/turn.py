@@ -106,6 +106,10 @@ class Dialect(Protocol):
     has_items: bool
     """Answers consist of items that `during:n` can count."""
 
+    @property
+    def raw(self) -> bool:
+        """Whether a direction cannot be cut any more."""
+
     def asked(self, data: bytes) -> list[Piece]:
         """Bytes from the caller. A message is kept back until it can be named."""
 

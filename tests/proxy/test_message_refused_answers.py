@@ -1,4 +1,4 @@
-"""An error in place of an answer of HTTP: whether the connection goes on is what the answer said, too."""
+"""An error in place of an answer that came: whether the connection goes on behind it is what the answer said, too."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from chaos.model.link import Protocol
 from tests.proxy.directed_rig import directed
 from tests.proxy.http_streams import get, ok, stream
+from tests.wire.postgres_messages import OPENED, ROW, query
 
 UPGRADE = get("/ws", "Connection: Upgrade\r\nUpgrade: websocket\r\n")
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
@@ -48,3 +49,32 @@ async def test_an_answer_that_reaches_to_the_end_of_its_stream() -> None:
         one.end("<")
         assert b"Connection: close\r\n" in one.out["<"]
         assert one.ended
+
+
+LONG = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100000\r\n" + b"x" * (1 << 20) + b"\r\n"
+
+
+async def test_an_answer_whose_end_nobody_can_tell_is_not_swallowed_for_ever() -> None:
+    """The error was told at the bound of what is withheld; what comes then is no chunk, and the connection is reset."""
+    async with directed(Protocol.HTTP) as one:
+        one.fault("error", phase="after", answer="503")
+        one.feed(">", get())
+        one.feed("<", LONG)
+        told = one.out["<"]
+        assert (told[:13], one.ended) == (b"HTTP/1.1 503 ", False)
+        one.feed("<", b"no chunk\r\n" + b"y" * 100)
+        assert (one.out["<"], {line.ending for line in one.lines.values()}) == (told, {"rst"})
+
+
+async def test_rows_whose_end_nobody_can_tell() -> None:
+    """Of Postgres: nothing of what cannot be framed is passed on behind an error in the midst of rows."""
+    async with directed(Protocol.POSTGRES) as one:
+        for step in OPENED:
+            one.feed(*step)
+        one.fault("error", phase="during:1", answer="40001")
+        one.feed(">", query("SELECT a FROM t"))
+        one.feed("<", ROW)
+        before = one.out["<"]
+        assert b"40001" in before
+        one.feed("<", b"\0garbage\r\n")
+        assert (one.out["<"], {line.ending for line in one.lines.values()}) == (before, {"rst"})
