@@ -1,6 +1,7 @@
 """The rig: everything a run stands on, brought up in order and taken down whatever happens.
 
-scratch and supervisor -> fault proxy (chaos.engine.proxies) -> a listener for every link -> Postgres, NATS and the services -> the load driver.
+scratch and supervisor -> fault proxy (chaos.engine.proxies) -> a listener for every link -> Postgres, NATS and the services
+-> a look at what runs already (chaos.engine.upstreams) -> the load driver.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from chaos.engine.clock import now_ns
 from chaos.engine.proxies import create_links, open_proxy
 from chaos.engine.redaction import Redaction
 from chaos.engine.standstill import watch_standstill
+from chaos.engine.upstreams import check_upstreams
 from chaos.engine.variables import plain_environment
 from chaos.links import LinkControl
 from chaos.model.event import AnyEvent, ProcessExited, ProcessStarted
@@ -96,6 +98,7 @@ async def bring_up(
                     create_links(control, plan, system.reserve(), emit) as listeners,
                 ):
                     await system.start({name: _address(text) for name, text in listeners.items()})
+                    await check_upstreams(plan, emit)
                     async with _open_driver(plan, system, listeners, children, run_id, logs) as driver:
                         emit(_started(folder, children["driver"]))
                         yield Rig(
