@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass
 from statistics import median, quantiles
 
@@ -10,9 +10,11 @@ from chaos.model.event import BaselineJudged
 from chaos.model.operation import Operation
 from chaos.model.scenario import Baseline
 from chaos.model.settings import Settings
+from chaos.oracles.words import answer_text
 
 __all__ = ["SteadyState"]
 
+_MOST_TOLD = 3  # kinds of answers in a reason
 _FEW = 5  # an operation kind with fewer answers in a window has no median worth comparing
 
 
@@ -23,6 +25,8 @@ class _Row:
     name: str
     ok: bool
     latency_ms: float
+    told: str = ""
+    """What was answered instead of ok."""
 
 
 class SteadyState:
@@ -46,7 +50,9 @@ class SteadyState:
         self._seen += 1
         end_ns = operation.end_ns or operation.start_ns + int(2e6 * operation.deadline_ms)
         ok = operation.ok
-        self._rows.append(_Row(end_ns, operation.workload, operation.name, ok, (end_ns - operation.intended_ns) / 1e6))
+        latency_ms = (end_ns - operation.intended_ns) / 1e6
+        told = "" if ok else answer_text(operation.answer)
+        self._rows.append(_Row(end_ns, operation.workload, operation.name, ok, latency_ms, told))
 
     def reached(self, start_ns: int, now_ns: int) -> bool:
         """Whether the two windows before now are steady; `reason` says why not."""
@@ -111,8 +117,9 @@ class SteadyState:
         bad = [row for row in rows if not row.ok]
         if 1 - len(bad) / len(rows) >= self._settings.baseline_ok_ratio:
             return True
-        names = ", ".join(sorted({f"{row.workload}.{row.name}" for row in bad}))
-        self.reason = f"{len(bad)} of {len(rows)} answers were not ok ({names})"
+        kinds = Counter(f"{row.workload}.{row.name}: {row.told}" for row in bad).most_common()
+        told = [kind for kind, _ in kinds[:_MOST_TOLD]] + ["..."] * (len(kinds) > _MOST_TOLD)
+        self.reason = f"{len(bad)} of {len(rows)} answers were not ok ({', '.join(told)})"
         return False
 
     def _alike(self, first: list[_Row], second: list[_Row]) -> bool:

@@ -14,14 +14,21 @@ BASELINE = Baseline(window_ms=2000, min_operations=10, min_per_workload=5)
 
 
 def answered(
-    end_ms: float, latency_ms: float = 20, *, workload: str = "rag", name: str = "ask", ok: bool = True
+    end_ms: float,
+    latency_ms: float = 20,
+    *,
+    workload: str = "rag",
+    name: str = "ask",
+    ok: bool = True,
+    code: str | None = "not_found",
 ) -> Operation:
     """An operation answered at `end_ms`."""
     end_ns = int(end_ms * 1e6)
     start_ns = end_ns - int(latency_ms * 1e6)
     return Operation(
         op_id="o", workload=workload, name=name, index=0, intended_ns=start_ns, start_ns=start_ns, end_ns=end_ns, deadline_ms=2000,
-        answer=Answer(kind=AnswerKind.OK if ok else AnswerKind.ERROR), effect=EffectState.READ, trace_id="t", route=(),
+        answer=Answer(kind=AnswerKind.OK) if ok else Answer(kind=AnswerKind.ERROR, status=404, code=code, dependency="postgres"),
+        effect=EffectState.READ, trace_id="t", route=(),
     )  # fmt: skip
 
 
@@ -75,7 +82,19 @@ def test_an_error_is_not_steady() -> None:
     """One error in forty answers is more than one in a thousand; the operation is named."""
     steady, reason = steady_after([*every(100, 100, 4100), answered(4000, ok=False)], 4.1)
     assert not steady
-    assert "rag.ask" in reason
+    assert reason == "1 of 41 answers were not ok (rag.ask: 404 not_found naming postgres)"
+
+
+def test_the_reason_has_the_most_frequent_answers() -> None:
+    """Three kinds of them, the most frequent first; that there were others is told."""
+    bad = [
+        answered(4000, ok=False, code=code)
+        for count, code in ((5, None), (4, "a"), (3, "b"), (2, "c"))
+        for _ in range(count)
+    ]
+    _, reason = steady_after([*every(100, 100, 4100), *bad], 4.1)
+    named = [f"rag.ask: 404 {code}naming postgres" for code in ("", "a ", "b ")]
+    assert reason == f"14 of 54 answers were not ok ({', '.join(named)}, ...)"
 
 
 def test_an_old_error_leaves_the_windows() -> None:
