@@ -73,7 +73,12 @@ def _effect() -> Record:
             "orders.>",
             default="all",
         ),
-        "about": Field(Text(longest=80), "What one is called in a sentence", "row of orders", default="its name"),
+        "about": Field(
+            Text(longest=80),
+            "What one is called in a sentence",
+            "row of orders",
+            default="its name, and `row` or `message`",
+        ),
         "at_least_once": Field(Flag(), "More than one is right as well", True, default="false"),
     }
     return Record(
@@ -150,7 +155,7 @@ def _read(name: str, fields: Fields, report: Report) -> EffectKind | None:
         read = StreamRead(stream=fields["stream"], op_id_in=place, key=key, subjects=fields.get("subjects", ""))
     return EffectKind(
         name=name,
-        about=fields.get("about", name),
+        about=fields.get("about", f"{name} {'row' if isinstance(read, SqlRead) else 'message'}"),
         store="postgres" if isinstance(read, SqlRead) else "nats",
         read=read,
         at_least_once=fields.get("at_least_once", False),
