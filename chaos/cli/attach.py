@@ -48,14 +48,22 @@ def _port(least: int) -> Callable[[str], int]:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal. Returns the proxy's exit code."""
     import sys
+    from contextlib import ExitStack, suppress
 
     from chaos.engine import attached_links, proxy_config, refuse_taken, written_config
     from chaos.proxy.main import main as serve
     from chaos.reports import render_links
+    from chaos.system import reserve_port
 
     links = attached_links(args.links, first_port=args.ports, allow_hosts=args.allow_host)
-    api = f"{args.host}:{args.port}"
-    refuse_taken(links, args.links, api=api)
-    with written_config(proxy_config(links)) as path:
-        render_links(links, api=api, target=args.links, file=sys.stderr)
-        return serve(["-host", args.host, "-port", str(args.port), "-config", str(path)])
+    refuse_taken(links, args.links, api=f"{args.host}:{args.port}")
+    with ExitStack() as stack:
+        path = stack.enter_context(written_config(proxy_config(links)))
+        port = args.port
+        with suppress(OSError):  # an address that cannot be had is told by who is to serve there
+            if port == 0:  # chosen here, so that the commands shown have it
+                hold = stack.enter_context(reserve_port(args.host))
+                port = hold.address.port
+                hold.hand_over()
+        render_links(links, api=f"{args.host}:{port}", target=args.links, file=sys.stderr)
+        return serve(["-host", args.host, "-port", str(port), "-config", str(path)])

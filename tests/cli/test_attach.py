@@ -48,7 +48,7 @@ async def test_links_pass_everything_on_until_they_are_ended(tmp_path: Path) -> 
             _, told = process.communicate(timeout=20)
     assert process.returncode == 0
     assert told.splitlines()[1].split() == ["app", "store", listen, upstream, "nats"]
-    assert "chaos-drill run DRILL.yaml --proxy http://127.0.0.1:" in told
+    assert f"chaos-drill run DRILL.yaml --proxy http://127.0.0.1:{where['port']}\n" in told
 
 
 def test_a_scenario_has_links_of_its_own(tmp_path: Path) -> None:
