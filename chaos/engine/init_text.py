@@ -172,9 +172,10 @@ def _link_map(sketch: Sketch, file: str) -> Iterator[str]:
     yield f"# Written by `chaos-drill init`{origin}. `chaos-drill attach {_word(file)}` keeps these links up."
     yield from (
         "#",
-        "# Point each caller at its link instead of at what it calls. Without a run the links pass everything on.",
+        "# Attach first, then point each caller at its link instead of at what it calls, and start it anew. Without a run the links",
+        "# pass everything on.",
     )
-    yield from _pointing(sketch)
+    yield from _pointing(sketch, file)
     for part in sketch.unreached:
         yield f'# {part.name} publishes no port of this machine, so no link leads there. In {sketch.source}: ports: ["127.0.0.1:PORT:PORT"]'
     yield from (f"about: {_yaml(sketch.name)}", "links:")
@@ -182,7 +183,7 @@ def _link_map(sketch: Sketch, file: str) -> Iterator[str]:
         yield from _link(sketch, link)
 
 
-def _pointing(sketch: Sketch) -> Iterator[str]:
+def _pointing(sketch: Sketch, file: str) -> Iterator[str]:
     inner = [one for one in sketch.links if one.caller != "driver"]
     if not inner:
         return
@@ -198,7 +199,8 @@ def _pointing(sketch: Sketch) -> Iterator[str]:
             "#",
             f'# Services in {sketch.source} need extra_hosts: ["host.docker.internal:host-gateway"]. On Linux that is an address',
         )
-        yield "# of this machine (172.17.0.1), not its loopback: write it for `listen`, and allow_hosts: [172.17.0.1] into the scenario."
+        yield "# of this machine (172.17.0.1), not its loopback: write it for their `listen`, allow_hosts: [172.17.0.1] into the scenario,"
+        yield f"# and say chaos-drill attach {file} --allow-host 172.17.0.1"
 
 
 def _known(part: Part) -> str:

@@ -65,6 +65,7 @@ def test_a_compose_file_becomes_upstreams_and_links(tmp_path: Path) -> None:
     assert [one.links for one in plan.faults] == [("api>postgres",)]
     assert len({one.listen for one in plan.links}) == 5
     assert "api: DATABASE_URL to host.docker.internal:21102 instead of db:5432" in text
+    assert "chaos-drill attach links.yaml --allow-host 172.17.0.1" in text
     assert "cache publishes no port" in text
     assert "${POSTGRES_USER}:${POSTGRES_PASSWORD}@127.0.0.1:5433/${POSTGRES_DB}" in text
     assert "hunter22" not in text
