@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 import yaml
 
+from chaos.cli import attach
 from chaos.engine import attached_links, begin_drill, load_plan
 from chaos.engine.init_compose import read_compose
 from chaos.engine.init_hints import COMPOSE_FILES
@@ -74,6 +76,18 @@ def test_a_listener_for_containers_must_be_allowed(tmp_path: Path) -> None:
     assert planned(tmp_path, f"{RUNNING}allow_hosts: [172.17.0.1]\n", LINUX_LINKS).cells
 
 
+def test_attach_as_shown_for_containers(tmp_path: Path) -> None:
+    """Its links are refused without the option that the page shows, and taken with it."""
+    (tmp_path / "links.yaml").write_text(LINUX_LINKS)
+    (line,) = re.findall(r"^chaos-drill attach (links\.yaml --allow-host .*)$", TEXT, re.MULTILINE)
+    with pytest.raises(UsageError, match=re.escape("say --allow-host 172.17.0.1")):
+        attached_links(str(tmp_path / "links.yaml"))
+    parser = argparse.ArgumentParser()
+    attach.add_arguments(parser)
+    options = parser.parse_args(line.split())
+    assert len(attached_links(str(tmp_path / options.links), allow_hosts=options.allow_host)) == 2
+
+
 def test_init_finds_the_same_links_in_the_compose_file(tmp_path: Path) -> None:
     """By name, protocol and where they lead."""
     (tmp_path / "compose.yaml").write_text(COMPOSE)
@@ -126,6 +140,7 @@ def test_effects_as_shown(tmp_path: Path) -> None:
     )
     ledger = planned(tmp_path, scenario.replace("postgres: local", "postgres: local\n  nats: local")).ledger
     assert [one.name for one in ledger.effects] == ["orders", "events"]
+    assert [one.about for one in ledger.effects] == ["orders row", "events message"]
     assert [one.name for one in ledger.unfinished] == ["outbox"]
 
 
