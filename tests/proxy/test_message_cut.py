@@ -73,3 +73,18 @@ async def test_the_socket_has_what_was_written_first() -> None:
         one.feed("<", ok(b"x"))
         assert one.out["<"] == ok(b"first")
         assert {way: line.ending for way, line in one.lines.items()} == {"<": "closed", ">": "rst"}
+
+
+@pytest.mark.parametrize(("type_", "fin", "passed"), [("truncate", 0, 14), ("cut", 1, 0)])
+async def test_a_close_waits_behind_a_stall_and_outlives_its_fault(type_: str, fin: int, passed: int) -> None:
+    """What was passed on is not lost when the fault is over first: it arrives with the end of the stall, and so does the end."""
+    async with directed(Protocol.HTTP) as one:
+        one.fault("bandwidth", stream="upstream", name="stall")
+        one.fault(type_, name="f", match="/x", attributes={"fin": fin} if fin else {})
+        one.feed(">", get("/first") + get("/x") + get("/never"))
+        one.proxy.remove_toxic("f")
+        one.feed(">", get("/never"))
+        assert (one.out[">"], one.ended) == (b"", False)
+        one.proxy.remove_toxic("stall")
+        assert one.out[">"] == get("/first") + get("/x")[:passed]
+        assert one.ended
