@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from chaos.proxy.address import format_address
 from chaos.proxy.message.joint import Joint
 from chaos.proxy.pipe import Pipe
 from chaos.proxy.seating import stage_for
+from chaos.proxy.sockets import abort, never_linger, own_port, peer_of, reset_on_close, tune
 from chaos.proxy.stage import MS, End
 from chaos.proxy.timers import Timer
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Connection"]
 
 READ_BYTES = 64 * 1024
-# A peer that vanished without a word is noticed: probes as Go's net package sends them.
-KEEPALIVE_S = 15
-_LINGER_0 = struct.pack("ii", 1, 0)
 
 
 class Endpoint(asyncio.Protocol):
@@ -77,7 +73,7 @@ class Connection:
         self.proxy = proxy
         self.number = number
         self.id = next(proxy.server.connection_ids)
-        self.peer = _peer(client_socket)
+        self.peer = peer_of(client_socket)
         self.opened_ns = time.monotonic_ns()
         self.closing = False
         self.unserved = False
@@ -146,11 +142,11 @@ class Connection:
             return
         # Bounds how long one read can keep the loop; the default of 256 KiB also goes through mmap.
         transport.max_size = READ_BYTES  # type: ignore[attr-defined]
-        _tune(transport)
+        tune(transport)
         endpoint.outward.source = transport
         endpoint.inward.connect(transport)
         if endpoint is self.client:
-            self.observer.opened(_own_port(self.upstream.transport))
+            self.observer.opened(own_port(self.upstream.transport))
             self.proxy.server.events.emit(
                 "connection.open", proxy=self.proxy.name, connection=self.number, id=self.id, client=self.peer
             )
@@ -277,9 +273,9 @@ class Connection:
     def reset(self, status: str, fault: str = "") -> None:
         """RST to both sides, at once."""
         for endpoint in (self.client, self.upstream):
-            _abort(endpoint.transport)
+            abort(endpoint.transport)
         if self._socket is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+            never_linger(self._socket)
         self.finish(status, fault)
 
     def _cut(self, pipe: Pipe, fault: str) -> None:
@@ -288,8 +284,8 @@ class Connection:
         if sink is None or not sink.get_write_buffer_size():
             self.reset("rst", fault)
             return
-        _linger_not(sink)
-        _abort(pipe.source)
+        reset_on_close(sink)
+        abort(pipe.source)
         self.finish("rst", fault)
 
     def finish(self, status: str, fault: str = "") -> None:
@@ -341,7 +337,7 @@ class Connection:
 
     def _give_up(self) -> None:
         for endpoint in (self.client, self.upstream):
-            _abort(endpoint.transport)
+            abort(endpoint.transport)
 
     def _maybe_gone(self) -> bool:
         gone = self.client.transport is None and self.upstream.transport is None
@@ -349,42 +345,3 @@ class Connection:
             self._release()
             self.proxy.forget(self)
         return gone
-
-
-def _peer(sock: socket.socket) -> str:
-    """The client's address as text; one without a name, or gone already, has none."""
-    try:
-        address = sock.getpeername()
-    except OSError:
-        return ""
-    return format_address(str(address[0]), int(address[1])) if isinstance(address, tuple) else "unix:"
-
-
-def _own_port(transport: asyncio.Transport | None) -> int:
-    """The port of our end of a connection, by which the other end knows it; 0 without one."""
-    address = transport.get_extra_info("sockname") if transport is not None else None
-    return address[1] if isinstance(address, tuple) else 0
-
-
-def _tune(transport: asyncio.Transport) -> None:
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        if hasattr(socket, "TCP_KEEPIDLE"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_S)
-
-
-def _abort(transport: asyncio.Transport | None) -> None:
-    """Close with an RST instead of a FIN."""
-    if transport is not None:
-        _linger_not(transport)
-        transport.abort()
-
-
-def _linger_not(transport: asyncio.Transport) -> None:
-    """Its close, whenever that comes, is an RST."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.fileno() >= 0:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
