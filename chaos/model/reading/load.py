@@ -79,20 +79,24 @@ def check_routes(records: Sequence[At[Fields]], link_map: LinkMap, vocabulary: V
 
 
 def check_baseline(baseline: Baseline, fields: Fields, workloads: Sequence[WorkloadSpec], report: Report) -> None:
-    """The baseline must be possible: two windows within its time, and enough operations at this rate."""
+    """The baseline must be possible: two windows within its time, and enough operations for each of them at this rate."""
     place = fields.place_of
     seconds, within = baseline.within_ms / 1000, format_ms(baseline.within_ms)
     if baseline.within_ms < 2 * baseline.window_ms:
         least = format_ms(2 * baseline.window_ms)
         report.add(place("within"), f"two windows do not fit into {within}", f"write at least {least}")
     total = sum(one.rate_per_s for one in workloads)
-    if workloads and total * seconds < baseline.min_operations:
-        what = f"at {total:g} operations/s, {within} hold only {total * seconds:.0f} of min_operations"
-        report.add(place("min_operations"), what, f"lower it from {baseline.min_operations}, or raise within or a rate")
+    if workloads and total * seconds < 2 * baseline.min_operations:
+        what = (
+            f"at {total:g} operations/s, {within} hold only {total * seconds:.0f} operations, too few for two windows"
+        )
+        instead = f"lower min_operations (of each window) from {baseline.min_operations}, or raise within or a rate"
+        report.add(place("min_operations"), what, instead)
     for one in workloads:
-        if one.rate_per_s * seconds < baseline.min_per_workload:
-            what = (
-                f"at {one.rate_per_s:g}/s, {one.name} starts only {one.rate_per_s * seconds:.0f} operations in {within}"
+        if one.rate_per_s * seconds < 2 * baseline.min_per_workload:
+            started = f"{one.name} starts only {one.rate_per_s * seconds:.0f} operations in {within}"
+            what = f"at {one.rate_per_s:g}/s, {started}, too few for two windows"
+            instead = (
+                f"lower min_per_workload (of each window) from {baseline.min_per_workload}, or raise within or the rate"
             )
-            instead = f"lower min_per_workload from {baseline.min_per_workload}, or raise within or the rate"
             report.add(place("min_per_workload"), what, instead)

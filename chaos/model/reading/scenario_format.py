@@ -93,9 +93,9 @@ def _baseline() -> Record:
             default="5s",
         ),
         "min_operations": Field(
-            count(100), "Answers the windows must hold, all workloads together", 100, default="100"
+            count(100), "Answers that each window must hold, all workloads together", 100, default="100"
         ),
-        "min_per_workload": Field(count(10), "Answers the windows must hold of each workload", 10, default="10"),
+        "min_per_workload": Field(count(10), "Answers that each window must hold of each workload", 10, default="10"),
         "within": Field(
             Duration(least_ms=4000, most_ms=10 * _MINUTE_MS, example="60s"),
             "Not steady by then: the run is unknown",
