@@ -142,6 +142,8 @@ def _decide(
         )
     if answers_for_faults and cell.fault is None and case.recovering(operation):
         return _RECOVERING
+    if decision.rests_on_time and (early := _before_steady(case, operation)):
+        return early
     if decision.outcome is Outcome.VIOLATED:
         excuse = _excuse(case, index, operation, concerns, decision) if answers_for_faults else None
         return excuse or _on_time(operation, decision)
@@ -213,11 +215,17 @@ def _excuse(
     return None
 
 
-def _excuse_clear(case: Case, index: int, operation: Operation, decision: Decision) -> Decision | None:
+def _before_steady(case: Case, operation: Operation) -> Decision | None:
+    """What rests on time says nothing of a system that was not steady yet, and nothing of one that cannot keep up."""
     if case.steady_from_ns is None:
         return undecided("the system never was steady, with no fault")
-    if decision.rests_on_time and operation.start_ns < case.steady_from_ns:
-        return _WARMING_UP
+    return _WARMING_UP if operation.start_ns < case.steady_from_ns else None
+
+
+def _excuse_clear(case: Case, index: int, operation: Operation, decision: Decision) -> Decision | None:
+    early = _before_steady(case, operation)
+    if early and (decision.rests_on_time or case.steady_from_ns is None):
+        return early
     if index in case.concerns.doubtful:
         return undecided("a fault on its route was armed, but never seen to begin")
     if case.wire_lost and any(one.overlaps(operation.start_ns, until_ns(operation)) for one in case.concerns.windows):

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 import msgspec
 import pytest
 
+from chaos.model.event import BaselineJudged
 from chaos.model.operation import Operation
 from chaos.model.verdict import CellVerdict, Verdict
 from chaos.model.wire_record import WireRecord
 from chaos.oracles import derive
-from tests.oracles.build import MS, fault, judged, operation, plan, run, steady_load
+from tests.oracles.build import MS, SECOND, fault, judged, operation, plan, run, steady_load
 from tests.oracles.wire import changed, pair, trails
 
 LOAD = steady_load(10, 20)
@@ -63,6 +64,20 @@ def test_time_that_was_left_out_rests_on_time(budget_ms: float, at_ms: float, un
     verdict = budget((*GIVEN, *message("rag>gateway", at_ms, at_ms + 5, budget_ms)))
     assert (verdict.violated, verdict.undecided) == (0, undecided)
     assert ("no second run has confirmed it" in verdict.reason) is bool(undecided)
+
+
+def test_a_system_that_never_was_steady_is_not_suspected_of_slowness() -> None:
+    """It may not even have come to read its messages in time. A budget that grew is wrong on any machine."""
+    asked = (*GIVEN, *message("rag>gateway", 700, 705, 1400))
+    grown = (*GIVEN, *message("rag>gateway", 10, 15, 1500))
+    never = BaselineJudged(t_ns=20 * SECOND, steady=False, reason="150 of 150 were not ok", operations=150)
+    for wire, violated in ((asked, 0), (grown, 1)):
+        evidence = run(
+            plan(fault()), *LOAD, ASKED, wire=(*trails(LOAD), *wire), baseline=never, faults=(), heals=(), probes=()
+        )
+        verdict = judged(evidence, "budget/none/rag")
+        assert (verdict.violated, verdict.undecided, verdict.suspected) == (violated, 1 - violated, 0)
+        assert violated or "1 undecided: the system never was steady, with no fault" in verdict.reason
 
 
 def test_a_finding_shows_both_budgets() -> None:
