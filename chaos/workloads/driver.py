@@ -130,7 +130,7 @@ class Driver:
             refuse_unknown(command.plan)
             corpus = Corpus.of(command.plan.run_id, command.plan.seed)
             doors = await self._open_doors(command.plan, corpus, command.within_s)
-            await prepare(command.plan, doors, corpus, command.within_s - (anyio.current_time() - began))
+            await prepare(command.plan, doors, corpus, max(0.1, command.within_s - (anyio.current_time() - began)))
         except NotReadyError as error:
             self._outbox.put(SetupFailed(reason=str(error)))
             return
