@@ -156,7 +156,7 @@ def _timeline(link: str) -> Iterator[str]:
         yield "    # No link behind the driver's own is known. Faults here sit between us and the system: how it answers for them is"
         yield "    # not judged. Name what it calls in the link map, and break that."
     name = _yaml(f"slow-{callee}"[:64].rstrip("-._"))
-    yield f"    - {{fault: latency, name: {name}, on: {link}, for: 10s, latency: 300ms}}"
+    yield f"    - {{fault: latency, name: {name}, on: {link}, for: 10s, latency: 100ms}}"
     gone = _yaml(f"{callee[:50]}-gone")
     yield f"    #- {{fault: refuse, name: {gone}, on: {link}, at: 15s, for: 8s}}"
     yield from ("  # Stop early if others suffer:", "  #abort: [{metric: error_rate, above: 80%, window: 15s}]")

@@ -16,7 +16,7 @@ import httpx
 
 from tests.documents import ROOT, blocks
 
-__all__ = ["COMPOSE", "EXAMPLE", "LOST_ANSWERS", "NEAR", "ORDERS", "OVERLAY", "QUICKER", "Attached", "attached", "begin", "edit", "place_orders"]  # fmt: skip
+__all__ = ["COMPOSE", "EXAMPLE", "LOST_ANSWERS", "ORDERS", "OVERLAY", "QUICKER", "Attached", "attached", "begin", "edit", "place_orders"]  # fmt: skip
 
 EXAMPLE = ROOT / "docs/examples/orders"
 OVERLAY, COMPOSE = (
@@ -30,9 +30,6 @@ ORDERS = (
     ("#effects:", "effects:"),
 )  # fmt: skip
 """What the owner of the orders service changes in what `init` wrote: a guess, and two lines that were switched off."""
-
-NEAR = ("latency: 300ms", "latency: 100ms")
-"""A connection that the service's pool opens anew takes five answers: 300 ms each would be a finding now and then, as it should."""
 
 QUICKER = (
     ("rate: 5/s", "rate: 10/s"),

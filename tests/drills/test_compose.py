@@ -98,7 +98,7 @@ def test_the_flaw_of_a_service_in_a_container_is_found(tmp_path: Path) -> None:
         overlay.write_text(own.OVERLAY)
         own.edit(overlay, (":21102/", f":{at.rpartition(':')[2]}/"))
         local.write_text(yaml.safe_dump(here(image)))
-        own.edit(scenario, ("  #postgres: ", "  postgres: "), own.NEAR, *own.ORDERS, *own.LOST_ANSWERS, *own.QUICKER)
+        own.edit(scenario, ("  #postgres: ", "  postgres: "), *own.ORDERS, *own.LOST_ANSWERS, *own.QUICKER)
         scenario.write_text(f"{scenario.read_text()}allow_hosts: [{bridge}]\n")
         with (
             own.attached(links, "--allow-host", bridge) as proxy,

@@ -27,7 +27,7 @@ from chaos.system import (
 )
 from chaos.system.children import Children
 from chaos.system.services import start_service
-from tests.drills.own import COMPOSE, EXAMPLE, LOST_ANSWERS, NEAR, ORDERS, QUICKER, attached, begin, edit, place_orders
+from tests.drills.own import COMPOSE, EXAMPLE, LOST_ANSWERS, ORDERS, QUICKER, attached, begin, edit, place_orders
 from tests.drills.running import Result, run_drill
 from tests.links.servers import real_toxiproxy
 
@@ -40,7 +40,7 @@ def begun(folder: Path) -> Path:
     (folder / ".env").write_text("DATABASE_URL=whatever\n")
     assert "found  .env (1 name, no values)" in begin(folder)
     scenario = folder / "drill.yaml"
-    edit(scenario, ("app.py --port {port}", "app.py {port}"), NEAR, *ORDERS)
+    edit(scenario, ("app.py --port {port}", "app.py {port}"), *ORDERS)
     return scenario
 
 
@@ -128,7 +128,7 @@ async def test_runs_come_and_go_on_a_system_that_runs_already(tmp_path: Path) ->
         (tmp_path / "compose.yaml").write_text(system.compose())
         (tmp_path / ".env").write_text("DB_PASSWORD=whatever\n")
         assert "found  compose.yaml (orders, db); .env" in begin(tmp_path)
-        edit(scenario, ("  #postgres: ", "  postgres: "), NEAR, *ORDERS, *QUICKER)
+        edit(scenario, ("  #postgres: ", "  postgres: "), *ORDERS, *QUICKER)
         listeners = {link.name: link.listen or "" for link in attached_links(str(links))}
         with attached(links) as proxy:
             await system.open(listeners["orders>postgres"])
