@@ -27,15 +27,15 @@ class MarkedWire:
         into, out = anyio.create_memory_object_stream[bytes](0)
         scope, broken = anyio.CancelScope(), list[ProxyError]()
         self._group.start_soon(self._feed, recorded, into, scope, broken)
-        try:
-            with out:
+        with out:
+            try:
                 async for frame in out:
                     for told in self.marker.take():
                         yield told
                     if frame:
                         yield frame
-        finally:
-            scope.cancel()
+            finally:
+                scope.cancel()  # before the stream is closed: who feeds it must not find it broken
         for told in self.marker.take():
             yield told
         if broken:

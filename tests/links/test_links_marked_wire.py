@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 import anyio
 import msgspec
@@ -63,3 +64,20 @@ async def test_a_reader_that_leaves_takes_all_with_it() -> None:
         with anyio.fail_after(20):
             assert await anext(frames) == FRAME
             await frames.aclose()
+
+
+async def endless() -> AsyncGenerator[bytes, None]:
+    """A log in which something stands at every moment; each frame is an empty list of records."""
+    while True:
+        yield b"\x90"
+
+
+@pytest.mark.parametrize("taken", range(4))
+async def test_a_reader_that_goes_breaks_nothing(taken: int) -> None:
+    """Whatever is on its way to it then: the next frame is, as a rule."""
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group, aclosing(MarkedWire(group).frames(endless())) as frames:
+            for _ in range(taken):
+                assert await anext(frames) == b"\x90"
+            await anyio.wait_all_tasks_blocked()
+        # The group ends by itself: nobody feeds it any more.
