@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaos.proxy.api.transport import stop_accepting
 
-__all__ = ["Listening", "Serve", "echo", "listening", "reset"]
+__all__ = ["Listening", "Serve", "assert_ended", "echo", "listening", "reset"]
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 """Serves one connection. A peer that goes away ends it quietly; any other error ends the test."""
@@ -25,6 +25,14 @@ def reset(writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(OSError):  # closed already
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+def assert_ended(client: socket.socket) -> None:
+    """The other side of this connection has ended it: nothing more comes."""
+    with client:
+        client.settimeout(_HANG_S)
+        with contextlib.suppress(ConnectionResetError):  # where the kernel had it still
+            assert client.recv(1) == b""
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
