@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import TypeVar
 
+import hypothesis
 import pytest
 
 from chaos.system import (
@@ -22,6 +23,10 @@ from chaos.system import (
 )
 
 T = TypeVar("T")
+
+# A machine busy with something else is no finding: no example has a deadline, and none is generated too slowly.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 
 @contextmanager

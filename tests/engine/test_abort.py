@@ -106,7 +106,7 @@ def test_an_operation_without_an_answer_took_as_long_as_it_was_waited_for() -> N
     assert made.met(5 * SECOND) is not None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(

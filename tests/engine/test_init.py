@@ -178,7 +178,7 @@ SERVICES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(services=st.dictionaries(NAMES, SERVICES, max_size=8), called=st.data(), env=st.text(max_size=60), name=NAMES)
 def test_whatever_is_found_the_files_are_valid(
     services: dict[str, dict[str, object]], called: st.DataObject, env: str, name: str
@@ -197,7 +197,7 @@ def test_whatever_is_found_the_files_are_valid(
         assert named.faults
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     ports=st.frozensets(st.one_of(st.integers(0, 65535), st.sampled_from([8000, 3000, 5432, 4222, 21101])), max_size=30)
 )

@@ -64,7 +64,7 @@ def _segment(evidence: Evidence, name: str) -> tuple[list[Any], list[Any], str]:
 
 @pytest.mark.parametrize("name", ["operations.msgpack", "wire.msgpack", "effects.msgpack"])
 @given(data=st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_segment_cut_at_any_byte_reads_to_its_last_whole_batch(
     recorded: Path, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
 ) -> None:

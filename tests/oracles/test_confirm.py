@@ -226,7 +226,7 @@ POOL = (
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from(range(len(POOL))), max_size=3), st.booleans())
 def test_second_runs_never_clear_and_their_order_is_no_matter(chosen: list[int], late: bool) -> None:
     """A suspected cell violates if any complete second run shows it, and never holds; a cell that nobody suspected keeps its verdict."""

@@ -152,7 +152,7 @@ OPERATIONS = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(base=st.lists(OPERATIONS, max_size=40), more=st.lists(OPERATIONS, min_size=1, max_size=5))
 def test_more_operations_never_clear_a_violation(base: list[Operation], more: list[Operation]) -> None:
     """A cell judged operation by operation stays VIOLATED, whatever else happens."""
@@ -166,7 +166,7 @@ def test_more_operations_never_clear_a_violation(base: list[Operation], more: li
     assert all(after[one] is Verdict.VIOLATED for one in per_operation)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(base=st.lists(OPERATIONS, max_size=40), haze=st.integers(min_value=0, max_value=5))
 def test_less_evidence_never_makes_a_cell_hold(base: list[Operation], haze: int) -> None:
     """Lost records, a stepped clock, a fault without onset, end or proof: HOLDS may go, it never comes."""
@@ -183,7 +183,7 @@ def test_less_evidence_never_makes_a_cell_hold(base: list[Operation], haze: int)
     assert not [one for one in after if after[one] is Verdict.HOLDS and before[one] is not Verdict.HOLDS]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(violation=st.sampled_from([error(500), driver_error(), NO_ANSWER]), at=st.floats(min_value=20.1, max_value=25.9))
 def test_one_violation_is_never_outvoted(violation: Answer, at: float) -> None:
     """Any number of good operations beside it, and the run does not hold."""

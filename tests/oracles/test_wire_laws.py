@@ -98,7 +98,7 @@ def findings(one: Operation, rows: list[WireRecord]) -> tuple[Finding, ...]:
     return tuple(finding for cell in cells for finding in cell.findings)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(random=st.randoms(use_true_random=False))
 def test_a_system_that_keeps_the_rules_is_never_blamed(random: Random) -> None:
     """Calls in rows and at once, failures, attempts again, callers that were cut off: nothing is found."""
@@ -130,7 +130,7 @@ def grow(row: WireRecord, _came: WireRecord) -> WireRecord:
     ("wrong", "error_class"),
     [(lose, "no-traceparent"), (copy, "header-copied"), (forget, "budget-dropped"), (grow, "budget-grown")],
 )
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(random=st.randoms(use_true_random=False))
 def test_one_broken_rule_is_found_where_it_is(
     wrong: Callable[[WireRecord, WireRecord], WireRecord], error_class: str, random: Random

@@ -165,7 +165,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int
 
 
 @pytest.mark.xdist_group("ports-21011-21012")
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sequence=st.lists(calls, min_size=1, max_size=12))
 def test_random_calls_are_answered_alike(servers: tuple[int, int], sequence: list[Call]) -> None:
     """Status, content type and body agree, call by call."""

@@ -252,7 +252,7 @@ async def test_a_refused_update_changes_nothing_unless_strict(strict: bool, late
     assert (toxic.attributes.latency, toxic.toxicity) == (latency, 1)  # type: ignore[attr-defined]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(target=st.text(alphabet="/.%2ae?#:@proxies", max_size=20))
 def test_any_target_is_routed_or_answered(target: str) -> None:
     """No path raises, and a redirect leads to a path that is clean."""

@@ -191,7 +191,7 @@ def compare(servers: tuple[httpx.Client, httpx.Client], actions: list[Action]) -
             assert both[0] == both[1], step
 
 
-SETTINGS = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+SETTINGS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.mark.timeout(600)

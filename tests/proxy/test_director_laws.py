@@ -70,7 +70,7 @@ async def plain(protocol: Protocol, steps: list[Step]) -> tuple[dict[str, bytes]
 
 @protocols
 @given(picked=picks, events=st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["add", "heal"])), max_size=6))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_no_fault_takes_is_as_it_was(protocol: Protocol, picked: Any, events: list[tuple[int, str]]) -> None:
     """Bytes and records are the same, whenever directors come and go."""
     steps = conversation(protocol, picked)
@@ -96,7 +96,7 @@ def test_what_no_fault_takes_is_as_it_was(protocol: Protocol, picked: Any, event
 
 @protocols
 @given(picked=picks, phase=st.sampled_from(["before", "after", "during:1", "during:2"]), count=st.integers(1, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_what_is_held_is_late_and_nothing_else(protocol: Protocol, picked: Any, phase: str, count: int) -> None:
     """When it is over everything has arrived, in order; where messages pass each other, each once."""
     steps = conversation(protocol, picked)
@@ -131,7 +131,7 @@ def test_what_is_held_is_late_and_nothing_else(protocol: Protocol, picked: Any, 
     fin=st.integers(0, 1),
     after=st.integers(0, 20),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_a_stream_has_no_hole(
     protocol: Protocol, picked: Any, kind: str, phase: str, count: int, fin: int, after: int
 ) -> None:
@@ -197,7 +197,7 @@ def happen(one: Directed, what: str) -> None:
 
 @protocols
 @given(plot=bouts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_anything_may_come_and_nothing_raises(protocol: Protocol, plot: list[Any]) -> None:
     """Any talk, any faults, any ends: an act is told once, no exchange is told twice, in the end nobody sits there who owes nothing."""
     begin, shapes = TALKS[protocol]

@@ -92,9 +92,7 @@ async def test_every_statement_refused_in_every_state(link: Link, phase: str, be
 
 
 @given(steps=STEPS, stays=st.booleans())
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_client_and_server_agree(link: Link, steps: list[Step], stays: bool) -> None:
     """Simple and extended, one statement or several, in and out of transactions, and across them."""
     async with asyncio.timeout(WAIT_S):

@@ -85,7 +85,7 @@ def reader(vocabulary: Vocabulary, load_links: Callable[[str], LinkMap]) -> Read
 
 def fuzz(examples: int) -> settings:
     """So many examples, however slow the machine is."""
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
 
 
 @fuzz(300)

@@ -117,7 +117,7 @@ def test_evidence_ends_with_the_answer() -> None:
 
 
 @given(texts)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_hostile_text_moves_nothing(text: str) -> None:
     """Off a terminal: at most 80 columns, no control character; on one, no escape but our own colours."""
     verdict, evidence = hostile_verdict(text), hostile_evidence(text)

@@ -79,7 +79,7 @@ def test_ids_do_not_depend_on_the_night() -> None:
 
 
 @given(texts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_hostile_text_stays_text(text: str) -> None:
     """Valid by the schema, and no control character but the ends of lines, not even an escaped one."""
     document = json.loads(render_json(hostile_verdict(text), hostile_evidence(text)))

@@ -67,7 +67,7 @@ def test_a_run_that_holds_is_green() -> None:
 
 
 @given(texts)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_hostile_text_is_well_formed(text: str) -> None:
     """Any parser reads it, and the number of cases is that of the cells."""
     verdict = hostile_verdict(text)

@@ -204,7 +204,7 @@ def test_a_terminal_is_repainted_and_left_clean() -> None:
 
 
 @given(texts)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_hostile_notes_stay_on_their_line(text: str) -> None:
     """One event, at most one line, nothing that moves a cursor."""
     state = LiveState()

@@ -73,7 +73,7 @@ def test_an_unknown_run_says_why_at_the_top() -> None:
 
 
 @given(texts)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_hostile_text_is_shown_as_it_is(text: str) -> None:
     """A parser finds no HTML, link, image or emphasis of others, the same tables and headings, and the text itself in the cause."""
     verdict, evidence = hostile_verdict(text), hostile_evidence(text)
