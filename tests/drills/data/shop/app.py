@@ -31,7 +31,9 @@ async def database() -> AsyncIterator[asyncpg.Pool[Any]]:
     pool = await asyncpg.create_pool(
         os.environ["DATABASE_URL"], min_size=1, max_size=5, ssl=False, timeout=0.6, command_timeout=0.6
     )
-    await pool.execute("create table if not exists orders (id text, amount int)")
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock(1)")  # both services make it, at the same time
+        await connection.execute("create table if not exists orders (id text, amount int)")
     try:
         yield pool
     finally:
