@@ -8,7 +8,10 @@ __all__ = ["DEFECTS", "Defect"]
 
 
 class Defect(Data, frozen=True, kw_only=True):
-    """One switchable defect. `oracles` are those that must say VIOLATED in `scenario`, and no others may; `also` other drills that find it."""
+    """One switchable defect. `oracles` are those that must say VIOLATED in `scenario`, `also` other drills that find it.
+
+    `may` are oracles that say so too where what the defect leads to goes that far, as on a busy machine; no others may.
+    """
 
     name: str
     error_class: str
@@ -16,6 +19,7 @@ class Defect(Data, frozen=True, kw_only=True):
     scenario: str
     oracles: tuple[str, ...]
     also: dict[str, tuple[str, ...]] = {}
+    may: tuple[str, ...] = ()
 
     @property
     def found_by(self) -> dict[str, tuple[str, ...]]:
@@ -73,6 +77,9 @@ DEFECTS: tuple[Defect, ...] = (
         about="Callers wait for a connection of the pool without a timeout: one dead connection after the other holds them.",
         scenario="half-open",
         oracles=("bounded",),
+        may=(
+            "cause-kept",
+        ),  # tasks that waited behind the held ones are begun late, and blame the callee that they leave no time
     ),
     Defect(
         name="uncapped-retry",
