@@ -77,9 +77,8 @@ DEFECTS: tuple[Defect, ...] = (
         about="Callers wait for a connection of the pool without a timeout: one dead connection after the other holds them.",
         scenario="half-open",
         oracles=("bounded",),
-        may=(
-            "cause-kept",
-        ),  # tasks that waited behind the held ones are begun late, and blame the callee that they leave no time
+        # Tasks that waited behind the held ones are begun late, and blame the callee that they leave no time.
+        may=("cause-kept",),
     ),
     Defect(
         name="uncapped-retry",

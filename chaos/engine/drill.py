@@ -68,8 +68,8 @@ class Outcome(Data, frozen=True, kw_only=True):
 def run_drill(plan: Plan, *, out: Path, listener: Callable[[AnyEvent], None] = lambda _event: None) -> Outcome:
     """Run a drill to its verdict. Blocks; interrupts (SIGINT, SIGTERM, SIGHUP) end it early, healed and judged; later ones change nothing.
 
-    Raises UsageError for what the plan's proxy cannot do, NotReadyError when something is not installed, a variable is not set or no proxy answers, JournalError when `out` cannot be written: nothing was started then. Everything
-    else that goes wrong is in the evidence.
+    Raises UsageError for what the plan's proxy cannot do, NotReadyError when something is not installed, a variable is not set or no proxy
+    answers, JournalError when `out` cannot be written: nothing was started then. Everything else that goes wrong is in the evidence.
     """
     require_installed(needed_parts(plan))
     anyio.run(check_proxy, plan)
@@ -103,6 +103,7 @@ def _record(
             except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - a mistake of ours must not cost the record
                 journal.end("failed", _crashed(error, folder / "logs", redaction))
             finally:
+                # The supervisor hides what was known when a child began; what became known later is looked for here.
                 redaction.redactor.scrub_tree(folder / "logs")
     except JournalError:
         if not begun:
